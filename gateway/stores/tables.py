@@ -1,0 +1,211 @@
+"""The tables: the only truth about wallets, transfers, messages and attempts.
+
+SQLModel classes for their columns; operations use SQLAlchemy Core on `X.__table__` (sql.py).
+Money is BIGINT minor units, ids are text, times are UTC milliseconds since 1970 in BIGINT (one
+form on SQLite and PostgreSQL, no time-zone traps), days are ISO text in Asia/Phnom_Penh. No
+column may hold a PIN, a raw carrier text or a key that is not sealed.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+
+def _big(*, default: int | None = None, nullable: bool = False, index: bool = False) -> Column[int]:
+    server = None if default is None else str(default)
+    return Column(BigInteger, nullable=nullable, index=index, server_default=server)
+
+
+class Subscriber(SQLModel, table=True):
+    """A number that has spoken to us, wallet or not."""
+
+    msisdn: str = Field(primary_key=True)
+    language: str | None = None
+    lookup_day: str = ""  # business day of `lookups`
+    lookups: int = 0  # look-ups of other people on that day
+
+
+class Wallet(SQLModel, table=True):
+    """A wallet of ours: whose it is, its sealed key, its PIN guard.
+
+    `state` is opening | open | held | closed. At most one wallet per number is not closed
+    (partial unique index); only this table maps a number to an account.
+    """
+
+    __table_args__ = (
+        Index(
+            "wallet_of_number",
+            "msisdn",
+            unique=True,
+            sqlite_where=Column("state") != "closed",
+            postgresql_where=Column("state") != "closed",
+        ),
+    )
+
+    account_id: str = Field(primary_key=True)
+    msisdn: str
+    name: str = ""  # as the bank knows it; shown to others masked only
+    tier: str = "basic"
+    role: str = "subscriber"  # subscriber | agent | merchant
+    till: str | None = Field(default=None, unique=True)
+    dollars: bool = False
+    state: str = "opening"
+    public_key: str  # on the ledger now
+    key_version: int = 1
+    kek_version: int = 1
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrong_pins: int = 0  # since the last right one
+    locked_until: int = Field(default=0, sa_column=_big(default=0))  # ms
+    opened_at: int = Field(default=0, sa_column=_big(default=0))  # ms
+
+
+class Attempt(SQLModel, table=True):
+    """One PIN attempt, reserved and committed before argon2 runs; unique per turn.
+
+    `state` is reserved | wrong | right | given_back.
+    """
+
+    turn_key: str = Field(primary_key=True)  # carrier/session/turn
+    account_id: str = Field(index=True)
+    state: str = "reserved"
+    at: int = Field(sa_column=_big())  # ms
+
+
+class Holding(SQLModel, table=True):
+    """What a wallet holds of one currency.
+
+    `settled` follows the ledger's blocks; `outgoing` is reserved by our transfers not yet
+    settled, `incoming` is room reserved for transfers on their way to it. Available to send:
+    settled - outgoing.
+    """
+
+    account_id: str = Field(primary_key=True)
+    currency: str = Field(primary_key=True)
+    settled: int = Field(default=0, sa_column=_big(default=0))
+    outgoing: int = Field(default=0, sa_column=_big(default=0))
+    incoming: int = Field(default=0, sa_column=_big(default=0))
+
+
+class Counter(SQLModel, table=True):
+    """What a wallet has used of a limit: reserved and spent together, per period.
+
+    `bucket` is a currency code, or "ALL" when currencies are combined; `period` is
+    "2026-11-22" (business day) or "2026-11" (month).
+    """
+
+    account_id: str = Field(primary_key=True)
+    bucket: str = Field(primary_key=True)
+    period: str = Field(primary_key=True)
+    amount: int = Field(default=0, sa_column=_big(default=0))
+    count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+
+
+class Submission(SQLModel, table=True):
+    """A transaction we signed: its exact bytes, sent again and again until a block holds it.
+
+    `state` is signed | committed | rejected | cancelled | expired. `purpose` is transfer |
+    opening | grant | seed …; members of one atomic batch share `batch` and are sent together in
+    `position` order.
+    """
+
+    tx_hash: str = Field(primary_key=True)
+    purpose: str
+    account_id: str = Field(index=True)  # whose wallet it concerns
+    batch: str = Field(index=True)
+    position: int = 0
+    created_time: int = Field(sa_column=_big())  # ms, inside the signed bytes
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str = Field(default="signed", index=True)
+    first_sent_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
+    next_send_at: int = Field(default=0, sa_column=_big(default=0, index=True))  # ms
+    sends: int = 0
+    reason: str | None = None  # the ledger's first word on a refusal, when it was heard
+    settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
+    height: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class Transfer(SQLModel, table=True):
+    """A payment one of our wallets signed. `state` as its submission's."""
+
+    ref: str = Field(primary_key=True)  # what people are told; also the ledger description
+    intent_id: str = Field(unique=True)
+    turn_key: str
+    tx_hash: str = Field(unique=True)
+    src_account: str = Field(index=True)
+    dest_account: str = Field(index=True)
+    src_msisdn: str
+    dest_msisdn: str
+    currency: str
+    amount: int = Field(sa_column=_big())
+    bucket: str  # the counter it used …
+    counted: int = Field(sa_column=_big())  # … and by how much
+    business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was reserved
+    channel: str  # ussd | sms
+    state: str = Field(default="signed", index=True)
+    created_at: int = Field(sa_column=_big())  # ms
+    settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
+
+
+class Receipt(SQLModel, table=True):
+    """Money that reached one of our wallets, one row per ledger movement (also from elsewhere)."""
+
+    tx_hash: str = Field(primary_key=True)
+    command_index: int = Field(primary_key=True)
+    account_id: str = Field(index=True)
+    src_account: str
+    currency: str
+    amount: int = Field(sa_column=_big())
+    ref: str
+    at: int = Field(sa_column=_big())  # ms
+
+
+class Message(SQLModel, table=True):
+    """An SMS to a phone: persisted with the fact it tells, sent after.
+
+    `text` is emptied once the message is final. `state` is queued | sending | sent | delivered |
+    failed. Higher `priority` leaves first (codes before receipts).
+    """
+
+    id: str = Field(primary_key=True)
+    msisdn: str = Field(index=True)
+    kind: str  # code | receipt | reply | notice
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    priority: int = 0
+    state: str = Field(default="queued", index=True)
+    carrier_id: str | None = Field(default=None, index=True)  # the carrier's message id
+    tries: int = 0
+    next_try_at: int = Field(default=0, sa_column=_big(default=0, index=True))  # ms
+    queued_at: int = Field(sa_column=_big())  # ms
+    sent_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
+    failure: str | None = None
+
+
+class Heard(SQLModel, table=True):
+    """An SMS we have acted upon, by the carrier's id: never acted upon twice."""
+
+    carrier: str = Field(primary_key=True)
+    message_id: str = Field(primary_key=True)
+    msisdn: str
+    at: int = Field(sa_column=_big(index=True))  # ms
+
+
+class Challenge(SQLModel, table=True):
+    """A payment asked for by SMS, waiting for `YES <code> <PIN>` from the same number."""
+
+    msisdn: str = Field(primary_key=True)  # one at a time: a new one replaces the older
+    intent_id: str
+    code_mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # keyed hash of the code
+    form: str
+    answers: str = Field(sa_column=Column(Text, nullable=False))  # JSON, no PIN
+    wrong_codes: int = 0
+    expires_at: int = Field(sa_column=_big())  # ms
+    used: bool = False
+
+
+class Cursor(SQLModel, table=True):
+    """How far the ledger's blocks have been settled. One row, id 1."""
+
+    id: int = Field(default=1, primary_key=True)
+    height: int = Field(default=0, sa_column=_big(default=0))
+    block_hash: str = ""
+    block_time: int = Field(default=0, sa_column=_big(default=0))  # ms

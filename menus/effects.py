@@ -1,0 +1,345 @@
+"""What a conversation asks of the world, and what the world may answer.
+
+Two closed unions: an `Effect` leaves the core, its `Outcome` comes back. Every effect says
+which outcomes answer it, so that a form's `reply` can match them exhaustively and the type
+checker names what was forgotten. Nothing here does anything; handlers live in the gateway.
+Money is `Money` (integer minor units), times are aware datetimes, and a `Pin` never shows
+itself in a repr.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from menus.kinds import Money, Msisdn, Pin
+
+# --- a PIN needed in a later turn -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep a newly chosen PIN for three minutes without keeping the PIN (DESIGN §3)."""
+
+    field: str
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`token` is opaque, sealed, bound to session and field; safe to store in the session."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Is `pin` the one kept under `token` by the field `field`?"""
+
+    field: str
+    token: str
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The repeated PIN is the chosen one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Different:
+    """The repeated PIN is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptExpired:
+    """The kept PIN is older than three minutes, or not of this session: choose again."""
+
+
+# --- looking a payee up ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FindPayee:
+    """Who has the wallet of this number?"""
+
+    to: Msisdn
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeFound:
+    """`account_id` is the ledger's, `name` is already masked for the asker ("S*** D***")."""
+
+    to: Msisdn
+    account_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoWallet:
+    """The number has no wallet that can receive."""
+
+    to: Msisdn
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyLookups:
+    """This subscriber's look-ups of other people are used up for today (enumeration guard)."""
+
+
+# --- subscriber -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetLanguage:
+    """Remember the language of this number."""
+
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSet:
+    """It is remembered."""
+
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWallet:
+    """Open a wallet whose PIN was kept under `token` by the field `pin`."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class WalletOpened:
+    """The ledger has committed the account."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletOpening:
+    """Stored and on its way; an SMS will tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletExists:
+    """The number already has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePin:
+    """Seal the wallet's key under the PIN kept under `token` by `pin`, opened with `old`."""
+
+    token: str
+    old: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class PinChanged:
+    """The new PIN opens the wallet from now on; the old one does not."""
+
+
+# --- the PIN guard, common to everything that needs a PIN ----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WrongPin:
+    """The PIN did not open the key; `tries_left` before the next lock (at least 1)."""
+
+    tries_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinLocked:
+    """Too many wrong PINs: nothing is tried before `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WalletHeld:
+    """Ten wrong PINs, or an operator's hold: receives, does not send, an agent helps."""
+
+
+# --- money ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Pay `amount` to the number `to`, whose wallet was shown as `account_id`.
+
+    `intent` was minted when the PIN page was shown; the same intent never pays twice.
+    `again` says that the person was told of an equal or unsettled payment and wants this one too.
+    """
+
+    intent: str
+    to: Msisdn
+    account_id: str
+    amount: Money
+    again: bool
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The ledger has committed it."""
+
+    ref: str
+    to: Msisdn
+    name: str
+    amount: Money
+    balance: Money
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """Signed and stored; the ledger has not answered yet. An SMS will tell."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The ledger refused it, finally: no money moved. It does not always say why."""
+
+    ref: str
+
+
+class LimitKind(StrEnum):
+    """Which limit refused, in order of precedence."""
+
+    LEAST = "least"  # per transfer, at least `amount`
+    MOST = "most"  # per transfer, at most `amount`
+    SMS = "sms"  # per transfer begun by SMS, at most `amount`
+    BALANCE = "balance"  # the wallet holds only `amount` unreserved
+    DAY = "day"  # this business day `amount` is left
+    MONTH = "month"  # this month `amount` is left
+    COUNT = "count"  # no transfer is left today; `amount` is zero
+
+
+@dataclass(frozen=True, slots=True)
+class OverLimit:
+    """Refused by our own limit; `amount` is what `limit` allows now. Nothing was signed."""
+
+    limit: LimitKind
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeFull:
+    """The receiver may not hold that much more. It names no amount (privacy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """An equal payment within ten minutes, or one not yet settled: asked explicitly first."""
+
+    ref: str
+    amount: Money
+    to: Msisdn
+    at: datetime
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """Not even the commit of our own store is known: look at *Last payment* first."""
+
+
+# --- looking --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBalance:
+    """What does my wallet hold?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Unreserved amounts, one per currency of the wallet; `as_of` is set when the ledger is away."""
+
+    amounts: tuple[Money, ...]
+    as_of: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLastPayment:
+    """What became of my last payment, out or in?"""
+
+
+class PaymentState(StrEnum):
+    """Where a payment is, as a person would say it."""
+
+    PAID = "paid"
+    IN_PROGRESS = "in_progress"
+    NOT_PAID = "not_paid"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True)
+class LastPayment:
+    """The most recent one, true at this moment."""
+
+    state: PaymentState
+    ref: str
+    amount: Money
+    other: str  # masked name and number, ready to show
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NoPayment:
+    """There is none yet."""
+
+
+# --- what any effect may answer ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A part that this effect needs does not answer; nothing happened."""
+
+
+PinOutcome = WrongPin | PinLocked | WalletHeld
+KeepOutcome = Kept | Unavailable
+CompareOutcome = Same | Different | KeptExpired | Unavailable
+FindPayeeOutcome = PayeeFound | NoWallet | TooManyLookups | Unavailable
+SetLanguageOutcome = LanguageSet | Unavailable
+OpenWalletOutcome = WalletOpened | WalletOpening | WalletExists | KeptExpired | Unavailable
+ChangePinOutcome = PinChanged | PinOutcome | KeptExpired | Unavailable
+TransferOutcome = (
+    Committed
+    | InProgress
+    | Rejected
+    | OverLimit
+    | PayeeFull
+    | NoWallet
+    | AskAgain
+    | PinOutcome
+    | Unconfirmed
+    | Unavailable
+)
+BalanceOutcome = Balance | Unavailable
+LastPaymentOutcome = LastPayment | NoPayment | Unavailable
+
+Effect = (
+    Keep
+    | Compare
+    | FindPayee
+    | SetLanguage
+    | OpenWallet
+    | ChangePin
+    | Transfer
+    | ReadBalance
+    | ReadLastPayment
+)
+Outcome = (
+    KeepOutcome
+    | CompareOutcome
+    | FindPayeeOutcome
+    | SetLanguageOutcome
+    | OpenWalletOutcome
+    | ChangePinOutcome
+    | TransferOutcome
+    | BalanceOutcome
+    | LastPaymentOutcome
+)
