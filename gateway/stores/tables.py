@@ -1,13 +1,19 @@
 """The tables: the only truth about wallets, transfers, messages and attempts.
 
-SQLModel classes for their columns; operations use SQLAlchemy Core on `X.__table__` (sql.py).
+SQLModel classes for their columns; operations use SQLAlchemy Core on `table_of(X)`.
 Money is BIGINT minor units, ids are text, times are UTC milliseconds since 1970 in BIGINT (one
 form on SQLite and PostgreSQL, no time-zone traps), days are ISO text in Asia/Phnom_Penh. No
 column may hold a PIN, a raw carrier text or a key that is not sealed.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 from sqlmodel import Field, SQLModel
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The Core table of a model, for operations (`__table__` is invisible to the type checker)."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
 
 
 def _big(*, default: int | None = None, nullable: bool = False, index: bool = False) -> Column[int]:

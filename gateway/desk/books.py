@@ -1,0 +1,221 @@
+"""What the rows of some numbers say at one moment: wallets, holdings, counters, recent payments.
+
+Read with a few set-based statements, however many numbers are asked about: every turn needs it,
+and the commit of a transfer needs it again under its locks. Read only: changes are `settlement`'s.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, bindparam, select, union_all
+
+from gateway.desk.limits import Counted, Limits
+from gateway.stores.tables import Counter, Holding, Subscriber, Transfer, Wallet, table_of
+from menus.kinds import Currency
+from menus.limits import Caps, Used
+
+RECENT_MS = 10 * 60 * 1000  # within it an equal payment is asked about again
+
+_WALLET, _SUBSCRIBER = table_of(Wallet), table_of(Subscriber)
+_HOLDING, _COUNTER, _TRANSFER = table_of(Holding), table_of(Counter), table_of(Transfer)
+
+
+class WalletRow(NamedTuple):
+    account_id: str
+    msisdn: str
+    name: str
+    tier: str
+    role: str
+    dollars: bool
+    state: str
+
+    @property
+    def receives(self) -> bool:
+        return self.state in ("open", "held")
+
+
+class Held(NamedTuple):
+    """One holding: see the table for what each amount means."""
+
+    settled: int = 0
+    outgoing: int = 0
+    incoming: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.settled - self.outgoing
+
+
+class Payment(NamedTuple):
+    """A transfer's row, as much of it as its owner may be told."""
+
+    ref: str
+    intent_id: str
+    tx_hash: str
+    src_account: str
+    src_msisdn: str
+    dest_account: str
+    dest_msisdn: str
+    currency: str
+    amount: int
+    state: str
+    created_at: int
+
+
+_wallets = select(*(_WALLET.c[name] for name in WalletRow._fields)).where(
+    _WALLET.c.state != "closed"
+)
+_WALLETS = _wallets.where(_WALLET.c.msisdn.in_(bindparam("msisdns", expanding=True)))
+_WALLETS_BY_ACCOUNT = _wallets.where(
+    _WALLET.c.account_id.in_(bindparam("accounts", expanding=True))
+)
+_LANGUAGES = select(_SUBSCRIBER.c.msisdn, _SUBSCRIBER.c.language).where(
+    _SUBSCRIBER.c.msisdn.in_(bindparam("msisdns", expanding=True))
+)
+_HOLDINGS = select(
+    _HOLDING.c.account_id,
+    _HOLDING.c.currency,
+    _HOLDING.c.settled,
+    _HOLDING.c.outgoing,
+    _HOLDING.c.incoming,
+).where(_HOLDING.c.account_id.in_(bindparam("accounts", expanding=True)))
+_COUNTERS = select(
+    _COUNTER.c.account_id,
+    _COUNTER.c.bucket,
+    _COUNTER.c.period,
+    _COUNTER.c.amount,
+    _COUNTER.c.count,
+).where(
+    _COUNTER.c.account_id.in_(bindparam("accounts", expanding=True)),
+    _COUNTER.c.period.in_(bindparam("periods", expanding=True)),
+)
+_payments = select(*(_TRANSFER.c[name] for name in Payment._fields))
+_of_senders = _TRANSFER.c.src_account.in_(bindparam("accounts", expanding=True))
+# Two halves, each with an index of its own, instead of an OR over a sender's whole history.
+_RECENT = union_all(
+    _payments.where(
+        _of_senders,
+        _TRANSFER.c.created_at > bindparam("since"),
+        _TRANSFER.c.state.in_(("signed", "committed")),
+    ),
+    _payments.where(
+        _of_senders,
+        _TRANSFER.c.created_at <= bindparam("since"),
+        _TRANSFER.c.state == "signed",
+    ),
+)
+_BY_INTENT = _payments.where(_TRANSFER.c.intent_id.in_(bindparam("intents", expanding=True)))
+
+
+@dataclass(slots=True)
+class Books:
+    """What was read. `holdings` and `counted` follow along while a batch reserves from them."""
+
+    limits: Limits
+    day: str
+    wallets: dict[str, WalletRow] = field(default_factory=dict)  # by number; none closed
+    accounts: dict[str, WalletRow] = field(default_factory=dict)  # the same, by account
+    holdings: dict[tuple[str, str], Held] = field(default_factory=dict)  # by account, currency
+    counted: dict[tuple[str, str], Counted] = field(default_factory=dict)  # by account, bucket
+    recent: dict[str, list[Payment]] = field(default_factory=dict)  # by sender, newest first
+    intents: dict[str, Payment] = field(default_factory=dict)
+
+    def held(self, account_id: str, currency: Currency) -> Held:
+        return self.holdings.get((account_id, currency.value), _NOTHING)
+
+    def used(self, wallet: WalletRow, currency: Currency) -> Used:
+        """As `menus.limits` wants it."""
+        return self.limits.used(wallet.tier, currency, self.counter(wallet.account_id, currency))
+
+    def counter(self, account_id: str, currency: Currency) -> Counted:
+        return self.counted.get((account_id, self.limits.bucket(currency)), _UNUSED)
+
+    def caps(self, wallet: WalletRow, currency: Currency) -> Caps:
+        return self.limits.caps(wallet.tier, currency)
+
+
+_NOTHING = Held()
+_UNUSED = Counted()
+
+
+def open_books(
+    connection: Connection,
+    limits: Limits,
+    now_ms: int,
+    day: str,
+    senders: Sequence[str],
+    *,
+    payees: Sequence[str] = (),
+    intents: Sequence[str] = (),
+) -> Books:
+    """Read what is known of these numbers: all of a sender, a payee's wallet and holdings."""
+    books = Books(limits, day)
+    if intents:
+        books.intents = read_payments(connection, intents)
+    everyone = list({*senders, *payees})
+    _add_wallets(books, connection.execute(_WALLETS, {"msisdns": everyone}))
+    if books.accounts:
+        asking = [books.wallets[number].account_id for number in senders if number in books.wallets]
+        _read_holdings(connection, books)
+        _read_counters(connection, books, asking)
+        _read_recent(connection, books, asking, now_ms)
+    return books
+
+
+def open_books_of_accounts(
+    connection: Connection, limits: Limits, day: str, accounts: Sequence[str]
+) -> Books:
+    """Read wallets, holdings and counters by account: what receipts tell."""
+    books = Books(limits, day)
+    rows = connection.execute(_WALLETS_BY_ACCOUNT, {"accounts": list(accounts)})
+    _add_wallets(books, rows)
+    if books.accounts:
+        _read_holdings(connection, books)
+        _read_counters(connection, books, list(books.accounts))
+    return books
+
+
+def read_languages(connection: Connection, msisdns: Sequence[str]) -> dict[str, str | None]:
+    """The language each number chose; None or absent when it never did."""
+    rows = connection.execute(_LANGUAGES, {"msisdns": list(msisdns)})
+    return {msisdn: language for msisdn, language in rows}  # noqa: C416 - rows are not pairs to mypy
+
+
+def read_payments(connection: Connection, intents: Sequence[str]) -> dict[str, Payment]:
+    """The payments of these intents."""
+    rows = connection.execute(_BY_INTENT, {"intents": list(intents)})
+    return {row.intent_id: Payment(*row) for row in rows}
+
+
+def _add_wallets(books: Books, rows: Iterable[Row[Any]]) -> None:
+    for row in rows:
+        wallet = WalletRow(*row)
+        books.wallets[wallet.msisdn] = wallet
+        books.accounts[wallet.account_id] = wallet
+
+
+def _read_holdings(connection: Connection, books: Books) -> None:
+    rows = connection.execute(_HOLDINGS, {"accounts": list(books.accounts)})
+    for account, currency, *amounts in rows:
+        books.holdings[account, currency] = Held(*amounts)
+
+
+def _read_counters(connection: Connection, books: Books, accounts: list[str]) -> None:
+    month = books.day[:7]
+    rows = connection.execute(_COUNTERS, {"accounts": accounts, "periods": [books.day, month]})
+    for account, bucket, period, amount, count in rows:
+        known = books.counted.get((account, bucket), _UNUSED)
+        books.counted[account, bucket] = (
+            Counted(known.day, amount, known.count)
+            if period == month
+            else Counted(amount, known.month, count)
+        )
+
+
+def _read_recent(connection: Connection, books: Books, accounts: list[str], now_ms: int) -> None:
+    rows = connection.execute(_RECENT, {"accounts": accounts, "since": now_ms - RECENT_MS})
+    for row in rows:
+        books.recent.setdefault(row.src_account, []).append(Payment(*row))
+    for payments in books.recent.values():
+        payments.sort(key=lambda payment: (payment.created_at, payment.ref), reverse=True)

@@ -1,0 +1,65 @@
+"""Logs: one JSON object a line, with the request id of the turn they belong to.
+
+What may be logged: names of things that happened, ids, refs, masked numbers, kinds of error and
+where they were raised. What may not: a PIN, a raw carrier text, a message's text, a whole number.
+Exceptions are logged by type and place only, because a message may quote what it choked on.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+Log = structlog.typing.FilteringBoundLogger
+
+
+def set_up(level: str) -> None:
+    """Send everything, other libraries' warnings too, to standard error as JSON."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _place_of_exception,
+            structlog.processors.JSONRenderer(sort_keys=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
+
+
+def get(room: str) -> Log:
+    """The logger of one room of the gateway."""
+    return structlog.get_logger(room=room)  # type: ignore[no-any-return]
+
+
+class _Foreign(logging.Handler):
+    """Warnings of libraries, without their arguments: those may hold what a phone sent."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        line = {"event": "library", "room": record.name, "level": record.levelname.lower()}
+        line["said"] = str(record.msg)[:200]
+        if kind:
+            line["error"] = kind
+        sys.stderr.write(json.dumps(line) + "\n")
+
+
+def _place_of_exception(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    error = event.pop("error", None)
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+        event["at"] = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames]
+    elif error is not None:
+        event["error"] = error
+    return event

@@ -1,0 +1,54 @@
+"""What is counted and timed, in one place, as Prometheus reads it at `/metrics`.
+
+Labels are closed sets only (kinds of effect, outcome, state): never a number, id or text.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 3.5, 5.0, 10.0)
+
+
+class Meters:
+    """All of this process's meters, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.turns = Counter(
+            "gateway_turns_total", "USSD turns answered", ["ends"], registry=self.registry
+        )
+        self.turn_seconds = Histogram(
+            "gateway_turn_seconds",
+            "Time to answer a USSD turn",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.effects = Counter(
+            "gateway_effects_total",
+            "Effects asked of the desk, by what came of them",
+            ["effect", "outcome"],
+            registry=self.registry,
+        )
+        self.texts = Counter(
+            "gateway_sms_in_total", "SMS heard, by what they were", ["kind"], registry=self.registry
+        )
+        self.sent = Counter(
+            "gateway_sms_out_total", "SMS out, by result", ["result"], registry=self.registry
+        )
+        self.settled = Counter(
+            "gateway_settled_total",
+            "Ledger transactions of ours settled, by state",
+            ["state"],
+            registry=self.registry,
+        )
+        self.height = Gauge(
+            "gateway_ledger_height", "Last settled block of the ledger", registry=self.registry
+        )
+        self.faults = Counter(
+            "gateway_faults_total",
+            "Things that should not happen, by room",
+            ["room"],
+            registry=self.registry,
+        )
+        # Series exist from the start, so that a rate over the first event is right.
+        for ends in ("yes", "no"):
+            self.turns.labels(ends)

@@ -1,0 +1,1 @@
+"""Where things are kept: tables and migrations, the one SQL seam, sessions."""

@@ -1,0 +1,231 @@
+"""The straight line of one USSD turn: claim it, hear it, do what it asks, finish it, answer.
+
+A turn is claimed in the session store before any effect runs, so that of any number of equal
+callbacks, on any number of processes, one does the work and the others get its page. A claim past
+its deadline is taken over: safe, because every effect and every PIN attempt is unique in SQL on
+(carrier, session, turn). No raw text is stored or logged: see accepted.py.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from gateway import logs
+from gateway.accepted import SEPARATOR, Accepted, Fresh, Mac
+from gateway.batch import Overloaded
+from gateway.carriers.carrier import UssdMo, UssdMt
+from gateway.clock import Clock, Entropy, fresh_id
+from gateway.meters import Meters
+from gateway.origin import Origin
+from gateway.stores.sessions import Claim, SessionKey, Sessions, SessionsUnavailable
+from gateway.stores.sql import StoreUnavailable
+from menus.effects import Effect, Outcome
+from menus.engine import Engine, Facts, State, Turn
+from menus.kinds import Msisdn
+
+RESUME_S: Final = 600.0  # a dropped conversation is offered again for ten minutes
+ENDED_S: Final = 180.0  # a finished session keeps its page for repeats
+FACTS_S: Final = 1.2  # turns that move no money answer within 1.5 s
+GRACE_S: Final = 2.0  # a claim outlives the turn's own deadline by this much
+WORST_EFFECTS: Final = 8  # a turn that asks for more than this is a mistake in the core
+
+LOG = logs.get("turn")
+
+Handle = Callable[[Effect, Origin], Awaitable[Outcome]]
+
+
+class FactsOf(Protocol):
+    """What the gateway knows of a number at this moment."""
+
+    async def __call__(self, msisdn: Msisdn) -> Facts: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A session as it is stored between two turns."""
+
+    turn: int
+    state: dict[str, Any] | None
+    page: str
+    end: bool
+    secret: bool
+    accepted: Accepted
+    at: float  # seconds since 1970
+
+    def dump(self) -> bytes:
+        accepted = self.accepted
+        return json.dumps(
+            [
+                *(self.turn, self.state, self.page, self.end, self.secret, self.at),
+                *(accepted.length, accepted.masks, accepted.mac),
+            ],
+            separators=(",", ":"),
+        ).encode()
+
+    @classmethod
+    def load(cls, record: bytes) -> "Record":
+        turn, state, page, end, secret, at, length, masks, mac = json.loads(record)
+        accepted = Accepted(length, tuple((start, stop) for start, stop in masks), mac)
+        return cls(turn, state, page, end, secret, accepted, at)
+
+    @property
+    def mt(self) -> UssdMt:
+        return UssdMt(self.page, self.end)
+
+
+class Turns:
+    """Answers USSD turns. `wait_s` is the longest wait for the ledger (GATEWAY_LEDGER_WAIT_S)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sessions: Sessions,
+        facts: FactsOf,
+        handle: Handle,
+        *,
+        mac: Mac,
+        clock: Clock,
+        entropy: Entropy,
+        wait_s: float,
+        meters: Meters,
+    ) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._facts = facts
+        self._handle = handle
+        self._mac = mac
+        self._clock = clock
+        self._entropy = entropy
+        self._wait_s = wait_s
+        self._meters = meters
+
+    async def take(self, mo: UssdMo) -> UssdMt:
+        """The page for one callback; always a page, whatever is stuck or broken.
+
+        "Nothing was done" is said only of faults that came before any effect (`_effects` lets
+        none out); of anything else the page says to look at *Last payment*.
+        """
+        try:
+            return await self._claimed(mo)
+        except (SessionsUnavailable, StoreUnavailable, Overloaded, TimeoutError) as error:
+            LOG.warning("turn not taken", error=error)
+            return self._apology("unavailable")
+        except Exception as error:  # noqa: BLE001  # a phone needs a page, whatever happened
+            self._meters.faults.labels("turn").inc()
+            LOG.error("turn failed", error=error)
+            return self._apology("busy")
+
+    async def _claimed(self, mo: UssdMo) -> UssdMt:
+        key = SessionKey(mo.msisdn.e164, mo.carrier, mo.session)
+        worker = fresh_id(self._entropy)
+        parts = mo.text.split(SEPARATOR) if mo.text else []
+        claim = await self._sessions.claim(
+            key,
+            worker=worker,
+            length=len(mo.text),
+            lease_s=self._wait_s + FACTS_S + GRACE_S,
+            create=not parts or self._engine.dialable(parts),
+        )
+        match claim.state:
+            case "missing":
+                return self._apology("lost")
+            case "busy":
+                return await self._page_of_other(key, claim)
+            case "fresh" | "claimed":
+                return await self._answer(mo, key, worker, claim)
+
+    async def _page_of_other(self, key: SessionKey, claim: Claim) -> UssdMt:
+        """Another worker has this session's turn: its page, or the truth that there is none."""
+        record = await self._sessions.wait(
+            key, version=claim.version, timeout_s=self._wait_s + FACTS_S
+        )
+        return Record.load(record).mt if record else self._apology("busy")
+
+    async def _answer(self, mo: UssdMo, key: SessionKey, worker: str, claim: Claim) -> UssdMt:
+        """Our turn: repeat the last page, or take what is new and finish."""
+        record = Record.load(claim.record) if claim.record else None
+        new = record.accepted.read(mo.text, self._mac) if record else None
+        if record and (record.end or not isinstance(new, Fresh)):
+            await self._sessions.release(key, worker=worker)
+            return record.mt
+        try:
+            if record and isinstance(new, Fresh):
+                after = await self._go_on(mo, record, new)
+            else:
+                after = await self._begin(mo, claim.previous)
+        except BaseException:
+            with suppress(SessionsUnavailable):
+                await self._sessions.release(key, worker=worker)
+            raise
+        ttl_s = ENDED_S if after.end else RESUME_S
+        # When this fails, or is refused because the claim was taken over or the session ended by
+        # a redial, what the page says is true all the same.
+        with suppress(SessionsUnavailable):
+            await self._sessions.finish(key, worker=worker, record=after.dump(), ttl_s=ttl_s)
+        return after.mt
+
+    async def _begin(self, mo: UssdMo, previous: bytes | None) -> Record:
+        """A session's first turn; what was dialled at once is a deep dial."""
+        origin, facts = self._origin(mo, 0), await self._facts_of(mo.msisdn)
+        dialled = mo.text.split(SEPARATOR) if mo.text else []
+        turn = self._engine.begin(facts, dialled=dialled, previous=self._resumable(previous))
+        turn = await self._effects(turn, facts, origin)
+        return self._record(turn, 0, Accepted.first(mo.text, turn.consumed, self._mac))
+
+    async def _go_on(self, mo: UssdMo, record: Record, new: Fresh) -> Record:
+        """A further turn of a known session."""
+        number = record.turn + 1
+        origin, facts = self._origin(mo, number), await self._facts_of(mo.msisdn)
+        turn = self._engine.hear(State.load(record.state), new.text, facts)
+        turn = await self._effects(turn, facts, origin)
+        accepted = record.accepted.then(mo.text, secret=record.secret, mac=self._mac)
+        return self._record(turn, number, accepted)
+
+    def _origin(self, mo: UssdMo, number: int) -> Origin:
+        deadline = self._clock.monotonic() + self._wait_s
+        return Origin(mo.msisdn, "ussd", mo.carrier, mo.session, number, deadline)
+
+    def _record(self, turn: Turn, number: int, accepted: Accepted) -> Record:
+        page = turn.page
+        if page is None:
+            raise AssertionError("the core ended a turn without a page")
+        return Record(
+            turn=number,
+            state=turn.state.dump() if turn.state and not page.end else None,
+            page=page.text,
+            end=page.end,
+            secret=turn.secret,
+            accepted=accepted,
+            at=self._clock.now().timestamp(),
+        )
+
+    async def _effects(self, turn: Turn, facts: Facts, origin: Origin) -> Turn:
+        """Do what the core asks for until it shows a page."""
+        for _ in range(WORST_EFFECTS):
+            if turn.effect is None:
+                return turn
+            outcome = await self._handle(turn.effect, origin)
+            # The effect may have changed what is known (language, wallet): look again. But it
+            # has happened, so what cannot be looked up now must not hide what came of it.
+            with suppress(SessionsUnavailable, StoreUnavailable, Overloaded, TimeoutError):
+                facts = await self._facts_of(origin.msisdn)
+            turn = self._engine.heard(turn.state, outcome, facts)
+        raise AssertionError("the core asks for effects without end")
+
+    async def _facts_of(self, msisdn: Msisdn) -> Facts:
+        async with asyncio.timeout(FACTS_S):
+            return await self._facts(msisdn)
+
+    def _resumable(self, previous: bytes | None) -> State | None:
+        if previous is None:
+            return None
+        record = Record.load(previous)
+        old = self._clock.now().timestamp() - record.at > RESUME_S
+        return None if record.end or old or record.state is None else State.load(record.state)
+
+    def _apology(self, kind: Literal["lost", "busy", "unavailable"]) -> UssdMt:
+        screen = self._engine.apology(kind, None)
+        return UssdMt(screen.text, screen.end)

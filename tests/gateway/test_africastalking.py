@@ -1,0 +1,283 @@
+"""Africa's Talking's wire, over real HTTP: what is taken, what is refused, and the SDK's way out."""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp import web
+from clocks import seeded
+
+from gateway.carriers import africastalking
+from gateway.carriers.africastalking import AfricasTalking
+from gateway.carriers.carrier import (
+    Delivery,
+    DeliveryReport,
+    Lines,
+    SendFailed,
+    SendRefused,
+    SmsMo,
+    UssdMo,
+    UssdMt,
+)
+from gateway.carriers.http import Gate
+from gateway.meters import Meters
+from gateway.web import application
+from menus.kinds import Msisdn
+
+FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
+DIALLED = {
+    "sessionId": "ATUid_0123456789abcdef0123456789abcdef",
+    "phoneNumber": "+85512345601",
+    "networkCode": "99999",
+    "serviceCode": "*855#",
+    "text": "",
+}
+
+
+class Heard:
+    """The service's side, remembering what it was handed."""
+
+    def __init__(self) -> None:
+        self.ussd: list[UssdMo] = []
+        self.sms: list[SmsMo] = []
+        self.reports: list[DeliveryReport] = []
+        self.answer = UssdMt("1 Send money", end=False)
+
+    def lines(self) -> Lines:
+        async def ussd(mo: UssdMo) -> UssdMt:
+            self.ussd.append(mo)
+            return self.answer
+
+        async def sms(mo: SmsMo) -> None:
+            self.sms.append(mo)
+
+        async def delivery(report: DeliveryReport) -> None:
+            self.reports.append(report)
+
+        return Lines(ussd, sms, delivery)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def client(aiohttp_client, heard):
+    carrier = AfricasTalking(Gate("s3cret"), africastalking._Sms("http://x", "u", "k"), "855")
+    return await aiohttp_client(application(carrier.routes(heard.lines()), {}, Meters(), seeded()))
+
+
+async def post(client, fields, path="/africastalking/s3cret/ussd", **more):
+    body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
+    return await client.post(path, data=body, headers=FORM_TYPE, **more)
+
+
+@pytest.mark.parametrize(("end", "page"), [(False, "CON 1 Send money"), (True, "END 1 Send money")])
+async def test_a_page_is_plain_text_and_begins_with_con_or_end(client, heard, end, page):
+    heard.answer = UssdMt("1 Send money", end=end)
+    reply = await post(client, DIALLED)
+    assert (reply.status, reply.content_type) == (200, "text/plain")
+    assert await reply.text() == page
+
+
+async def test_an_unescaped_plus_arrives_as_a_space_and_is_understood(client, heard):
+    body = urlencode(DIALLED).replace("%2B", "+").encode()
+    assert (await post(client, body)).status == 200
+    assert heard.ussd[0].msisdn == Msisdn("+85512345601")
+
+
+async def test_an_absent_text_is_an_empty_one(client, heard):
+    fields = {name: value for name, value in DIALLED.items() if name != "text"}
+    assert (await post(client, fields)).status == 200
+    assert heard.ussd[0].text == ""
+
+
+async def test_a_strangers_secret_finds_nothing(client, heard):
+    for path in ("/africastalking/other/ussd", "/africastalking//ussd", "/africastalking/ussd"):
+        assert (await post(client, DIALLED, path=path)).status == 404
+    assert heard.ussd == []
+
+
+@pytest.mark.parametrize("missing", ["sessionId", "phoneNumber"])
+async def test_a_missing_field_is_a_bad_request(client, heard, missing):
+    fields = {name: value for name, value in DIALLED.items() if name != missing}
+    assert (await post(client, fields)).status == 400
+    assert heard.ussd == []
+
+
+async def test_a_field_given_twice_is_a_bad_request(client, heard):
+    assert (await post(client, [*DIALLED.items(), ("text", "1")])).status == 400
+    assert heard.ussd == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("phoneNumber", "855-not-a-number"),
+        ("phoneNumber", "+" + "8" * 40),
+        ("phoneNumber", "+៨៥៥១២៣៤៥៦០១"),
+        ("sessionId", "a b"),
+        ("sessionId", "x" * 200),
+        ("text", "1" * 2000),
+        ("serviceCode", "*" * 100),
+    ],
+)
+async def test_a_field_of_the_wrong_form_is_a_bad_request(client, heard, field, value):
+    assert (await post(client, DIALLED | {field: value})).status == 400
+    assert heard.ussd == []
+
+
+async def test_bodies_over_four_kibibytes_are_refused(client, heard):
+    assert (await post(client, DIALLED | {"text": "1" * 10_000})).status == 413
+    assert heard.ussd == []
+
+
+async def test_multipart_json_and_chunked_bodies_are_refused(client, heard):
+    path = "/africastalking/s3cret/ussd"
+    assert (await client.post(path, json=DIALLED)).status == 415
+    multipart = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert (await client.post(path, data=b"--x--", headers=multipart)).status == 415
+
+    async def chunks():
+        yield urlencode(DIALLED).encode()
+
+    assert (await client.post(path, data=chunks(), headers=FORM_TYPE)).status == 411
+    assert heard.ussd == []
+
+
+@pytest.mark.parametrize("body", [b"%ff=1", b"text=%ff%fe", b"\xff\xfe", b"&" * 100, b"a=1&" * 50])
+async def test_bytes_that_are_no_form_are_refused(client, heard, body):
+    assert (await post(client, body)).status == 400
+    assert heard.ussd == []
+
+
+async def test_only_allowed_addresses_find_the_callback(aiohttp_client, heard):
+    for allowed, status in ((["127.0.0.0/8"], 200), (["192.0.2.1"], 404)):
+        carrier = AfricasTalking(
+            Gate("s3cret", allowed), africastalking._Sms("http://x", "u", "k"), "855"
+        )
+        app = application(carrier.routes(heard.lines()), {}, Meters(), seeded())
+        assert (await post(await aiohttp_client(app), DIALLED)).status == status
+
+
+async def test_an_sms_and_its_delivery_report_reach_the_service(client, heard):
+    sms = {"from": "+85512345601", "to": "855", "text": "BAL", "id": "m1", "date": "2026-11-22"}
+    assert (await post(client, sms, path="/africastalking/s3cret/sms")).status == 200
+    assert heard.sms == [SmsMo("africastalking", "m1", Msisdn("+85512345601"), "855", "BAL")]
+    report = {"id": "ATXid_1", "status": "Failed", "failureReason": "UserInBlackList"}
+    assert (await post(client, report, path="/africastalking/s3cret/delivery")).status == 200
+    assert heard.reports == [DeliveryReport("ATXid_1", Delivery.FAILED, "UserInBlackList")]
+
+
+async def test_the_end_of_a_session_is_acknowledged_unread(client, heard):
+    event = DIALLED | {"status": "Success", "input": "1*730264", "lastAppResponse": "END ok"}
+    assert (await post(client, event, path="/africastalking/s3cret/events")).status == 200
+
+
+# ---- out, through the official SDK
+
+Answer = Callable[[web.Request], web.StreamResponse]
+
+
+@pytest.fixture
+async def rest(aiohttp_server):
+    """Africa's Talking's REST API, answering as a test says."""
+
+    async def start(answer) -> AfricasTalking:
+        app = web.Application()
+        app.router.add_post("/version1/messaging", answer)
+        server = await aiohttp_server(app)
+        sms = africastalking._Sms(str(server.make_url("")), "sandbox", "key")
+        return AfricasTalking(Gate("s"), sms, "855")
+
+    return start
+
+
+def recipients(code: int, message_id: str = "ATXid_1"):
+    entry = {"statusCode": code, "number": "+85512345601", "cost": "0", "messageId": message_id}
+    return {"SMSMessageData": {"Message": "Sent", "Recipients": [{**entry, "status": "x"}]}}
+
+
+async def test_the_sdk_sends_to_the_configured_place_and_brings_the_id_back(rest):
+    posted = []
+
+    async def answer(request: web.Request) -> web.Response:
+        posted.append((request.headers["apiKey"], dict(await request.post())))
+        return web.json_response(recipients(101), status=201)
+
+    carrier = await rest(answer)
+    assert await carrier.send(Msisdn("+85512345601"), "Sent 5,000 KHR") == "ATXid_1"
+    (key, form) = posted[0]
+    assert key == "key"
+    assert form["to"] == "+85512345601"
+    assert form["message"] == "Sent 5,000 KHR"
+    assert form["from"] == "855"
+    await carrier.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "fate"), [(403, SendRefused), (406, SendRefused), (405, SendFailed), (500, SendFailed)]
+)
+async def test_a_refusal_is_final_and_a_fault_is_not(rest, code, fate):
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response(recipients(code), status=201)
+
+    carrier = await rest(answer)
+    with pytest.raises(fate):
+        await carrier.send(Msisdn("+85512345601"), "text")
+    await carrier.close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        web.Response(status=401, text="The supplied authentication is invalid"),
+        web.Response(status=500),
+        web.Response(status=201, text="not json", content_type="application/json"),
+        web.Response(status=201, text="<html>"),
+        web.Response(status=201, text='{"SMSMessageData":{"Recipients":[]}}'),
+    ],
+    ids=["unauthorised", "fault", "no-json", "html", "nobody"],
+)
+async def test_whatever_else_it_answers_may_be_tried_again_and_quotes_nothing(rest, reply):
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(
+            status=reply.status, text=reply.text, headers={"Content-Type": reply.content_type}
+        )
+
+    carrier = await rest(answer)
+    with pytest.raises(SendFailed) as failed:
+        await carrier.send(Msisdn("+85512345601"), "YES 1234")
+    assert "1234" not in str(failed.value)
+    await carrier.close()
+
+
+async def test_a_json_answer_with_a_charset_is_read_too(rest):
+    async def answer(_request: web.Request) -> web.Response:
+        reply = web.json_response(recipients(101), status=201)
+        reply.charset = "utf-8"
+        return reply
+
+    carrier = await rest(answer)
+    assert await carrier.send(Msisdn("+85512345601"), "text") == "ATXid_1"
+    await carrier.close()
+
+
+async def test_sends_do_not_wait_for_each_other(rest):
+    arrived = asyncio.Semaphore(0)
+    go_on = asyncio.Event()
+
+    async def answer(_request: web.Request) -> web.Response:
+        arrived.release()
+        await go_on.wait()
+        return web.json_response(recipients(101), status=201)
+
+    carrier = await rest(answer)
+    sends = [asyncio.create_task(carrier.send(Msisdn("+85512345601"), "text")) for _ in range(4)]
+    for _ in sends:
+        await arrived.acquire()
+    go_on.set()
+    assert await asyncio.gather(*sends) == ["ATXid_1"] * 4
+    await carrier.close()
