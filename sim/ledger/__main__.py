@@ -1,0 +1,65 @@
+"""`python -m sim.ledger`: the development ledger as a process, until Ctrl-C or SIGTERM."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from ledger_client.keys import SigningKey, load_key
+from ledger_client.ledger import LedgerError
+from sim.ledger import BadGenesis, PortTaken, Settings, serve
+from sim.ledger.refusals import Profile
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of the ledger's database; made if missing.")],
+    genesis: Annotated[Path, typer.Option(help="First block, in Iroha's JSON form.")],
+    peer_key: Annotated[Path, typer.Option(help="Key that signs blocks, raw form.")],
+    *,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 50051,
+    block_ms: Annotated[int, typer.Option(min=1, help="Milliseconds between rounds.")] = 200,
+    block_most: Annotated[int, typer.Option(min=1, help="Transactions per block.")] = 1000,
+    profile: Annotated[Profile, typer.Option(help="Whose error codes to speak.")] = "rocksdb",
+    ursa: Annotated[bool, typer.Option(help="Take ed0120… keys too, unlike a stock peer.")] = False,
+) -> None:
+    """Run one Iroha 1.6 peer for development."""
+    settings = Settings(block_ms=block_ms, block_most=block_most, profile=profile, ursa=ursa)
+    try:
+        block = json.loads(genesis.read_text())
+        uvloop.run(_run(data, block, load_key(peer_key), port, settings))
+    except PortTaken as error:
+        sys.exit(f"{error}; choose another with --port")
+    except BadGenesis as error:
+        sys.exit(f"--genesis {genesis}: {error}")
+    except (OSError, ValueError, LedgerError) as error:
+        sys.exit(str(error))
+
+
+async def _run(
+    data: Path, genesis: dict[str, Any], key: SigningKey, port: int, settings: Settings
+) -> None:
+    server = await serve(data, genesis, key, port=port, settings=settings)
+    sys.stdout.write(f"development ledger on {server.address}, height {server.chain.height}\n")
+    sys.stdout.flush()
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    failing = asyncio.create_task(server.failure())
+    try:
+        await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            failing.result()
+    finally:
+        stopping.cancel()
+        failing.cancel()
+        await server.stop()
+
+
+if __name__ == "__main__":
+    typer.run(main)

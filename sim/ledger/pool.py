@@ -1,0 +1,167 @@
+"""Transactions a peer has taken but not decided: in memory only, and gone when it dies.
+
+A batch is decided as a whole, so it waits as a whole. What still lacks signatures waits apart and
+is completed by the same payload with other signatures.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha3_256
+from itertools import groupby
+
+from ledger_client.proto.transaction_pb2 import Transaction
+from sim.ledger.rules import PAST_MS
+
+_ATOMIC = Transaction.Payload.BatchMeta.ATOMIC
+
+
+@dataclass(slots=True)
+class Tx:
+    """A transaction with the bytes its signatures cover and the hash it is known by."""
+
+    proto: Transaction
+    payload: bytes = field(init=False)
+    tx_hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.payload = self.proto.payload.SerializeToString()
+        self.tx_hash = sha3_256(self.payload).hexdigest()
+
+    @property
+    def creator(self) -> str:
+        return self.proto.payload.reduced_payload.creator_account_id
+
+    @property
+    def created_time(self) -> int:
+        return self.proto.payload.reduced_payload.created_time
+
+    @property
+    def reduced_hash(self) -> str:
+        """What a batch lists its members by."""
+        return sha3_256(self.proto.payload.reduced_payload.SerializeToString()).hexdigest()
+
+    @property
+    def signers(self) -> frozenset[str]:
+        return frozenset(it.public_key.lower() for it in self.proto.signatures)
+
+    @property
+    def signed_enough(self) -> bool:
+        """As many signatures as it says itself that it needs?"""
+        return len(self.signers) >= self.proto.payload.reduced_payload.quorum
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Transactions decided together; most have one member."""
+
+    txs: tuple[Tx, ...]
+    atomic: bool = True
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        return tuple(tx.tx_hash for tx in self.txs)
+
+    @property
+    def signed_enough(self) -> bool:
+        return all(tx.signed_enough for tx in self.txs)
+
+    def fault(self) -> str | None:
+        """Is it what its members say it is?"""
+        meta = self.txs[0].proto.payload.batch
+        if not self.txs[0].proto.payload.HasField("batch"):
+            return None
+        if [tx.reduced_hash for tx in self.txs] != [it.lower() for it in meta.reduced_hashes]:
+            return "Batch validation failed: its members are not the hashes it lists, in order"
+        if len(set(self.hashes)) != len(self.txs):
+            return "Batch validation failed: a member is listed twice"
+        if not any(tx.proto.signatures for tx in self.txs):
+            return "Batch validation failed: no member is signed"
+        return None
+
+    def sign_with(self, other: "Batch") -> None:
+        """Take over the signatures that another copy brings."""
+        for tx, same in zip(self.txs, other.txs, strict=True):
+            known = tx.signers
+            more = (it for it in same.proto.signatures if it.public_key.lower() not in known)
+            tx.proto.signatures.extend(more)
+
+
+def batches(transactions: Iterable[Transaction]) -> Iterator[Batch]:
+    """Neighbours with the same batch description are one batch; the rest stand alone."""
+
+    def described(tx: Tx) -> tuple[int, tuple[str, ...]] | None:
+        payload = tx.proto.payload
+        if not payload.HasField("batch"):
+            return None
+        return payload.batch.type, tuple(payload.batch.reduced_hashes)
+
+    for description, members in groupby(map(Tx, transactions), key=described):
+        if description is None:
+            yield from (Batch((tx,)) for tx in members)
+            continue
+        together = tuple(members)
+        size = len(description[1]) or len(together)  # two copies may stand next to each other
+        for first in range(0, len(together), size):
+            yield Batch(together[first : first + size], atomic=description[0] == _ATOMIC)
+
+
+class Pool:
+    """What waits for a block, and what waits for signatures."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Batch] = deque()
+        self._known: set[str] = set()  # ready, or in the block being made
+        self._unsigned: dict[tuple[str, ...], Batch] = {}
+        self.size = 0
+
+    def knows(self, batch: Batch) -> bool:
+        """Is any member on its way into a block already?"""
+        return not self._known.isdisjoint(batch.hashes)
+
+    def add(self, batch: Batch) -> bool:
+        """Take a batch; True when it has its signatures and waits for a block."""
+        waiting = self._unsigned.pop(batch.hashes, None)
+        if waiting:
+            waiting.sign_with(batch)
+            batch = waiting
+        if not batch.signed_enough:
+            self._unsigned[batch.hashes] = batch
+            return False
+        self._ready.append(batch)
+        self._known.update(batch.hashes)
+        self.size += len(batch.txs)
+        return True
+
+    def take(self, most: int) -> list[Batch]:
+        """The next batches in order of arrival, `most` transactions at most, one batch at least."""
+        taken: list[Batch] = []
+        count = 0
+        while self._ready and (not taken or count + len(self._ready[0].txs) <= most):
+            taken.append(self._ready.popleft())
+            count += len(taken[-1].txs)
+        self.size -= count
+        return taken
+
+    def decided(self, batch: Batch) -> None:
+        """The block store knows it from now on."""
+        self._known.difference_update(batch.hashes)
+
+    def pending_of(self, account_id: str) -> list[Batch]:
+        """Batches that lack signatures and hold a transaction of this account."""
+        return [
+            batch
+            for batch in self._unsigned.values()
+            if any(tx.creator == account_id for tx in batch.txs)
+        ]
+
+    def expire(self, now_ms: int) -> list[Batch]:
+        """Give up on batches that lacked signatures for a day."""
+        old = [
+            batch
+            for batch in self._unsigned.values()
+            if min(tx.created_time for tx in batch.txs) + PAST_MS < now_ms
+        ]
+        for batch in old:
+            del self._unsigned[batch.hashes]
+        return old

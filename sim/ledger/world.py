@@ -1,0 +1,100 @@
+"""What the ledger knows: accounts and what they hold, roles, domains, assets, settings.
+
+The world is layered. A transaction is tried on a layer above its block's, and the block's lies
+above the settled world; a layer that failed is dropped, one that succeeded is absorbed below. So
+readers see only what is on disk, and a block's top layer is exactly what must be written.
+
+Nothing here knows rules, signatures or storage.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ledger_client.proto import primitive_pb2
+
+V = TypeVar("V")
+
+ROOT = 1 << primitive_pb2.root
+EVERYTHING = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account. Keys are lower-case hex; balances count the asset's smallest unit."""
+
+    account_id: str
+    signatories: frozenset[str]
+    quorum: int = 1
+    roles: frozenset[str] = frozenset()
+    balances: Mapping[str, int] = field(default_factory=dict)
+    grants: Mapping[str, int] = field(default_factory=dict)  # to whom: which rights over this one
+    details: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # writer: key: value
+
+    @property
+    def domain(self) -> str:
+        return self.account_id.partition("@")[2]
+
+
+class Shelf(Generic[V]):
+    """One kind of record by id; what this layer does not hold is asked of the layer below."""
+
+    __slots__ = ("below", "own")
+
+    def __init__(self, below: "Shelf[V] | None" = None) -> None:
+        self.below = below
+        self.own: dict[str, V | None] = {}  # None: taken away
+
+    def __getitem__(self, key: str) -> V | None:
+        if key in self.own:
+            return self.own[key]
+        return None if self.below is None else self.below[key]
+
+    def __setitem__(self, key: str, value: V | None) -> None:
+        self.own[key] = value
+
+    def all(self) -> dict[str, V]:
+        """Every record, this layer's over those below, in order of id."""
+        below: Mapping[str, V] = self.below.all() if self.below else {}
+        merged: dict[str, V | None] = {**below, **self.own}
+        return {key: value for key in sorted(merged) if (value := merged[key]) is not None}
+
+
+class World:
+    """One layer of everything the ledger knows."""
+
+    __slots__ = ("accounts", "assets", "domains", "peers", "roles", "settings")
+
+    def __init__(self, below: "World | None" = None) -> None:
+        self.accounts: Shelf[Account] = Shelf(below.accounts if below else None)
+        self.domains: Shelf[str] = Shelf(below.domains if below else None)  # its default role
+        self.assets: Shelf[int] = Shelf(below.assets if below else None)  # its precision
+        self.roles: Shelf[int] = Shelf(
+            below.roles if below else None
+        )  # its permissions, one bit each
+        self.peers: Shelf[str] = Shelf(below.peers if below else None)  # address by public key
+        self.settings: Shelf[str] = Shelf(below.settings if below else None)
+
+    def above(self) -> "World":
+        """A layer to try something on."""
+        return World(self)
+
+    def absorb(self, layer: "World") -> None:
+        """Take over what a layer above this one changed."""
+        self.accounts.own.update(layer.accounts.own)
+        self.domains.own.update(layer.domains.own)
+        self.assets.own.update(layer.assets.own)
+        self.roles.own.update(layer.roles.own)
+        self.peers.own.update(layer.peers.own)
+        self.settings.own.update(layer.settings.own)
+
+    def permissions(self, account: Account) -> int:
+        """The union of its roles' permissions; root has them all."""
+        held = 0
+        for role in account.roles:
+            held |= self.roles[role] or 0
+        return EVERYTHING if held & ROOT else held
+
+    def may(self, account: Account | None, permission: int) -> bool:
+        """Does a role of this account hold the permission?"""
+        return account is not None and bool(self.permissions(account) >> permission & 1)
