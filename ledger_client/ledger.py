@@ -60,7 +60,7 @@ class TxStatus:
     @property
     def may_still_commit(self) -> bool:
         """Must a reservation for it stay?"""
-        return self.verdict not in (Verdict.REJECTED,)
+        return self.verdict is not Verdict.REJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,8 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class TransferAsset:
+    """Move `amount` from `src` to `dest`; whoever signs owns `src`, or was granted it."""
+
     src: str
     dest: str
     asset_id: str
@@ -84,6 +86,8 @@ class TransferAsset:
 
 @dataclass(frozen=True, slots=True)
 class CreateAccount:
+    """Make an account with one key and the default role of its domain."""
+
     account_name: str
     domain_id: str
     public_key: str
@@ -95,24 +99,32 @@ class CreateAccount:
 
 @dataclass(frozen=True, slots=True)
 class AddSignatory:
+    """Let one more key sign for the account."""
+
     account_id: str
     public_key: str
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveSignatory:
+    """Let a key sign for the account no longer."""
+
     account_id: str
     public_key: str
 
 
 @dataclass(frozen=True, slots=True)
 class GrantPermission:
+    """Give `account_id` a right over the creator's own account."""
+
     account_id: str
     permission: str  # e.g. "can_add_my_signatory"
 
 
 @dataclass(frozen=True, slots=True)
 class SetAccountDetail:
+    """Write a text under a key of an account; on one's own account it needs no right."""
+
     account_id: str
     key: str
     value: str
@@ -120,6 +132,8 @@ class SetAccountDetail:
 
 @dataclass(frozen=True, slots=True)
 class AddAssetQuantity:
+    """Mint into the creator's own account."""
+
     asset_id: str
     amount: str
     description: str = ""
@@ -127,6 +141,8 @@ class AddAssetQuantity:
 
 @dataclass(frozen=True, slots=True)
 class SubtractAssetQuantity:
+    """Burn from the creator's own account."""
+
     asset_id: str
     amount: str
     description: str = ""

@@ -1,0 +1,37 @@
+"""A block as a peer sends it, into the block that the gateway reads.
+
+The hash is computed here from the payload's bytes, so that a follower can check links; whether
+signatures are good, and whose they are, is for the follower to say.
+"""
+
+from hashlib import sha3_256
+
+from ledger_client.ledger import Block, BlockTransaction
+from ledger_client.proto import block_pb2, transaction_pb2
+from ledger_client.transaction import commands_of, hash_of
+
+
+def read_block(block: block_pb2.Block) -> Block:
+    """Read one block; text that the schema promises to be hex comes out in lower case."""
+    payload = block.block_v1.payload
+    return Block(
+        height=payload.height,
+        created_time=payload.created_time,
+        prev_hash=payload.prev_block_hash.lower(),
+        block_hash=sha3_256(payload.SerializeToString(deterministic=True)).hexdigest(),
+        transactions=tuple(_read_transaction(each) for each in payload.transactions),
+        rejected=tuple(each.lower() for each in payload.rejected_transactions_hashes),
+        signatures=tuple(
+            (each.public_key.lower(), each.signature.lower()) for each in block.block_v1.signatures
+        ),
+    )
+
+
+def _read_transaction(transaction: transaction_pb2.Transaction) -> BlockTransaction:
+    reduced = transaction.payload.reduced_payload
+    return BlockTransaction(
+        tx_hash=hash_of(transaction.payload),
+        creator=reduced.creator_account_id,
+        created_time=reduced.created_time,
+        commands=commands_of(transaction),
+    )
