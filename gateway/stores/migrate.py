@@ -62,7 +62,8 @@ def newest_version() -> str:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(files("gateway.stores") / "migrations"))
+    place = str(files("gateway.stores") / "migrations")
+    config.set_main_option("script_location", place.replace("%", "%%"))
     return config
 
 

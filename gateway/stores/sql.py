@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import SQLModel
 
 from gateway.stores.tables import table_of
@@ -86,14 +86,18 @@ class ThreadedSql:
         except RuntimeError as error:
             raise StoreUnavailable("closed") from error
         answer = asyncio.wrap_future(running)
-        limit = self._timeout_s if timeout_s is None else timeout_s
-        done, _ = await asyncio.wait({answer}, timeout=limit)
-        if done:
+        answer.add_done_callback(_noted)
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            await asyncio.wait({answer}, timeout=limit_s)
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        if answer.done():
             return answer.result()
         # Not begun: it can still be taken back. Begun: it goes on, and may yet commit.
         begun = not running.cancel()
-        answer.add_done_callback(lambda late: late.cancelled() or late.exception())
-        raise StoreUnavailable(f"no answer within {limit:g} s", maybe_committed=begun)
+        raise StoreUnavailable(f"no answer within {limit_s:g} s", maybe_committed=begun)
 
     async def close(self) -> None:
         """Finish what was begun, then let go of the database."""
@@ -122,23 +126,31 @@ class InlineSql:
 
 def run_once(engine: Engine, operation: Operation[I, R], items: Sequence[I]) -> Sequence[R]:
     """One operation in one committed transaction, on this thread; rerun whole after a deadlock."""
-    for rerun in range(RERUNS_MOST + 1):
+    reruns = 0
+    while True:
         committing = False
         try:
             with engine.connect() as connection:
                 results = operation(connection, items)
                 committing = True
                 connection.commit()
+                return results
         except DBAPIError as error:
-            if rerun < RERUNS_MOST and _lost_a_race(error):
-                continue
-            if _lost_a_race(error) or _unavailable(error):
-                why = type(error.orig).__name__  # never the statement or its values
+            why = type(error.orig).__name__  # never the statement or its values
+            if _lost_a_race(error):
+                reruns += 1
+                if reruns > RERUNS_MOST:
+                    raise StoreUnavailable(why) from error
+            elif _unavailable(error):
                 raise StoreUnavailable(why, maybe_committed=committing) from error
-            raise
-        else:
-            return results
-    raise AssertionError("unreachable")
+            else:
+                raise
+
+
+def _noted(answer: asyncio.Future[Any]) -> None:
+    """Whoever gave up on this answer does not want to hear that it failed."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 # ---- which failure is whose
@@ -163,10 +175,10 @@ def _unavailable(error: DBAPIError) -> bool:
         return code not in {1, 19, 20, 21, 25}
     state = _sqlstate(error)
     if state is None:  # no word from the server at all
-        return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
-    # Connection, out of resources, operator's intervention (also the statement timeout), system
-    # and lock not available.
-    return state.startswith(("08", "53", "57", "58")) or state in {"55P03", "25006", "28P01"}
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    # Connection, out of resources, operator's intervention (also the statement timeout), system,
+    # lock not available, a standby, idle too long.
+    return state.startswith(("08", "53", "57", "58")) or state in {"55P03", "25006", "25P03"}
 
 
 # ---- engines
@@ -189,17 +201,19 @@ def normal_url(url: str) -> URL:
 def open_engine(url: str, *, threads: int = 1, timeout_s: float = TIMEOUT_S) -> Engine:
     """An engine whose every transaction behaves as this module promises."""
     parsed = normal_url(url)
+    patience_s = 0.8 * timeout_s  # the database's own word on a delay, before we stop listening
     if parsed.drivername == "sqlite":
-        return _sqlite_engine(parsed, timeout_s)
-    timeout_ms = int(timeout_s * 1000)
+        return _sqlite_engine(parsed, patience_s)
+    timeout_ms = int(patience_s * 1000)
     return create_engine(
         parsed,
+        hide_parameters=True,
         pool_size=threads,
         max_overflow=0,
         pool_timeout=timeout_s,
         pool_pre_ping=True,  # a restarted server costs a reconnect, not a failed transfer
         connect_args={
-            "connect_timeout": max(2, int(timeout_s)),
+            "connect_timeout": max(2, int(patience_s)),
             "tcp_user_timeout": timeout_ms,  # a host that vanished is noticed
             "options": f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} "
             f"-c idle_in_transaction_session_timeout={2 * timeout_ms} -c timezone=UTC",
@@ -207,18 +221,19 @@ def open_engine(url: str, *, threads: int = 1, timeout_s: float = TIMEOUT_S) -> 
     )
 
 
-def _sqlite_engine(url: URL, timeout_s: float) -> Engine:
+def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     if url.database and url.database != ":memory:":
         _private_file(Path(url.database))
     engine = create_engine(
         url,
+        hide_parameters=True,  # an error's text must not carry values into a log
         poolclass=StaticPool,  # one connection: one writer
         # The driver must not begin transactions behind our back: it would begin them deferred,
         # and two processes would both read before either writes.
         connect_args={
             "isolation_level": None,
             "check_same_thread": False,
-            "timeout": timeout_s,
+            "timeout": patience_s,
             "cached_statements": 512,
         },
     )
@@ -252,7 +267,7 @@ def insert_ignore(
 ) -> int:
     """Insert the rows whose keys are free; how many were inserted.
 
-    The rows of one call name the same columns, and no key twice.
+    All rows of one call name the same columns.
     """
     return _insert(connection, model, rows, None)
 
@@ -264,7 +279,10 @@ def upsert(
     *,
     update: Sequence[str],
 ) -> int:
-    """Insert the rows, or set the columns of `update` where the primary key is taken."""
+    """Insert the rows, or set the columns of `update` where the primary key is taken.
+
+    All rows of one call name the same columns, and no two the same key.
+    """
     return _insert(connection, model, rows, update)
 
 
@@ -291,17 +309,3 @@ def _insert(
     return connection.execute(
         statement, values, execution_options={"preserve_rowcount": True}
     ).rowcount
-
-
-__all__ = [
-    "InlineSql",
-    "Operation",
-    "SQLAlchemyError",
-    "Sql",
-    "StoreUnavailable",
-    "ThreadedSql",
-    "insert_ignore",
-    "open_engine",
-    "open_sql",
-    "upsert",
-]

@@ -48,7 +48,7 @@ class Wallet(SQLModel, table=True):
     )
 
     account_id: str = Field(primary_key=True)
-    msisdn: str
+    msisdn: str = Field(index=True)  # also of closed ones
     name: str = ""  # as the bank knows it; shown to others masked only
     tier: str = "basic"
     role: str = "subscriber"  # subscriber | agent | merchant
@@ -114,6 +114,8 @@ class Submission(SQLModel, table=True):
     `position` order.
     """
 
+    __table_args__ = (Index("submission_due", "state", "next_send_at"),)
+
     tx_hash: str = Field(primary_key=True)
     purpose: str
     account_id: str = Field(index=True)  # whose wallet it concerns
@@ -121,9 +123,9 @@ class Submission(SQLModel, table=True):
     position: int = 0
     created_time: int = Field(sa_column=_big())  # ms, inside the signed bytes
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    state: str = Field(default="signed", index=True)
+    state: str = "signed"
     first_sent_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
-    next_send_at: int = Field(default=0, sa_column=_big(default=0, index=True))  # ms
+    next_send_at: int = Field(default=0, sa_column=_big(default=0))  # ms
     sends: int = 0
     reason: str | None = None  # the ledger's first word on a refusal, when it was heard
     settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
@@ -133,11 +135,16 @@ class Submission(SQLModel, table=True):
 class Transfer(SQLModel, table=True):
     """A payment one of our wallets signed. `state` as its submission's."""
 
+    __table_args__ = (
+        Index("transfer_of_sender", "src_account", "created_at"),
+        Index("transfer_of_sender_in_state", "src_account", "state", "created_at"),
+    )
+
     ref: str = Field(primary_key=True)  # what people are told; also the ledger description
     intent_id: str = Field(unique=True)
     turn_key: str
     tx_hash: str = Field(unique=True)
-    src_account: str = Field(index=True)
+    src_account: str
     dest_account: str = Field(index=True)
     src_msisdn: str
     dest_msisdn: str
@@ -147,7 +154,7 @@ class Transfer(SQLModel, table=True):
     counted: int = Field(sa_column=_big())  # … and by how much
     business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was reserved
     channel: str  # ussd | sms
-    state: str = Field(default="signed", index=True)
+    state: str = "signed"
     created_at: int = Field(sa_column=_big())  # ms
     settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
 
@@ -155,9 +162,11 @@ class Transfer(SQLModel, table=True):
 class Receipt(SQLModel, table=True):
     """Money that reached one of our wallets, one row per ledger movement (also from elsewhere)."""
 
+    __table_args__ = (Index("receipt_of_account", "account_id", "at"),)
+
     tx_hash: str = Field(primary_key=True)
     command_index: int = Field(primary_key=True)
-    account_id: str = Field(index=True)
+    account_id: str
     src_account: str
     currency: str
     amount: int = Field(sa_column=_big())
@@ -172,15 +181,20 @@ class Message(SQLModel, table=True):
     failed. Higher `priority` leaves first (codes before receipts).
     """
 
+    __table_args__ = (
+        Index("message_due", "state", "next_try_at"),
+        Index("message_of_number", "msisdn", "queued_at"),
+    )
+
     id: str = Field(primary_key=True)
-    msisdn: str = Field(index=True)
+    msisdn: str
     kind: str  # code | receipt | reply | notice
     text: str = Field(sa_column=Column(Text, nullable=False))
     priority: int = 0
-    state: str = Field(default="queued", index=True)
+    state: str = "queued"
     carrier_id: str | None = Field(default=None, index=True)  # the carrier's message id
     tries: int = 0
-    next_try_at: int = Field(default=0, sa_column=_big(default=0, index=True))  # ms
+    next_try_at: int = Field(default=0, sa_column=_big(default=0))  # ms
     queued_at: int = Field(sa_column=_big())  # ms
     sent_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
     failure: str | None = None
@@ -205,7 +219,6 @@ class Challenge(SQLModel, table=True):
     answers: str = Field(sa_column=Column(Text, nullable=False))  # JSON, no PIN
     wrong_codes: int = 0
     expires_at: int = Field(sa_column=_big())  # ms
-    used: bool = False
 
 
 class Cursor(SQLModel, table=True):

@@ -27,7 +27,6 @@ def upgrade() -> None:
         sa.Column("answers", sa.Text(), nullable=False),
         sa.Column("wrong_codes", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("used", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("msisdn"),
     )
     op.create_table(
@@ -82,9 +81,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_message_carrier_id"), "message", ["carrier_id"], unique=False)
-    op.create_index(op.f("ix_message_msisdn"), "message", ["msisdn"], unique=False)
-    op.create_index(op.f("ix_message_next_try_at"), "message", ["next_try_at"], unique=False)
-    op.create_index(op.f("ix_message_state"), "message", ["state"], unique=False)
+    op.create_index("message_due", "message", ["state", "next_try_at"], unique=False)
+    op.create_index("message_of_number", "message", ["msisdn", "queued_at"], unique=False)
     op.create_table(
         "receipt",
         sa.Column("tx_hash", sa.String(), nullable=False),
@@ -97,7 +95,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tx_hash", "command_index"),
     )
-    op.create_index(op.f("ix_receipt_account_id"), "receipt", ["account_id"], unique=False)
+    op.create_index("receipt_of_account", "receipt", ["account_id", "at"], unique=False)
     op.create_table(
         "submission",
         sa.Column("tx_hash", sa.String(), nullable=False),
@@ -118,10 +116,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_submission_account_id"), "submission", ["account_id"], unique=False)
     op.create_index(op.f("ix_submission_batch"), "submission", ["batch"], unique=False)
-    op.create_index(
-        op.f("ix_submission_next_send_at"), "submission", ["next_send_at"], unique=False
-    )
-    op.create_index(op.f("ix_submission_state"), "submission", ["state"], unique=False)
+    op.create_index("submission_due", "submission", ["state", "next_send_at"], unique=False)
     op.create_table(
         "subscriber",
         sa.Column("msisdn", sa.String(), nullable=False),
@@ -154,8 +149,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("tx_hash"),
     )
     op.create_index(op.f("ix_transfer_dest_account"), "transfer", ["dest_account"], unique=False)
-    op.create_index(op.f("ix_transfer_src_account"), "transfer", ["src_account"], unique=False)
-    op.create_index(op.f("ix_transfer_state"), "transfer", ["state"], unique=False)
+    op.create_index("transfer_of_sender", "transfer", ["src_account", "created_at"], unique=False)
+    op.create_index(
+        "transfer_of_sender_in_state",
+        "transfer",
+        ["src_account", "state", "created_at"],
+        unique=False,
+    )
     op.create_table(
         "wallet",
         sa.Column("account_id", sa.String(), nullable=False),
@@ -177,6 +177,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id"),
         sa.UniqueConstraint("till"),
     )
+    op.create_index(op.f("ix_wallet_msisdn"), "wallet", ["msisdn"], unique=False)
     op.create_index(
         "wallet_of_number",
         "wallet",

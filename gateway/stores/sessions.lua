@@ -1,0 +1,76 @@
+-- The rules of gateway/stores/sessions.py, for any number of calls in one atomic step.
+--
+-- KEYS[i] is the hash of call i's phone number, the only key it touches (one slot on a cluster):
+--   k name of the session   v version   r record     w worker   u lease until, ms   n text length
+--   o name of the session it ended      p that one's record, until the first finish
+-- ARGV holds six values per call: operation, name, worker, and three of the operation's own.
+-- Time is the server's: the one clock that all gateways share.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local LINGER = 60000 -- a fresh session outlives its first lease by this, for a take-over
+
+local MISSING = {'missing', 0, false, false, false}
+
+local function held(worker, lease_until)
+  return worker and now < tonumber(lease_until)
+end
+
+local calls = {}
+
+function calls.claim(key, name, worker, length, lease, create)
+  local k, v, r, w, u, n, o, p =
+    unpack(redis.call('HMGET', key, 'k', 'v', 'r', 'w', 'u', 'n', 'o', 'p'))
+  local lease_until = string.format('%.0f', now + lease) -- '%d' is 32 bits on some platforms
+  if k ~= name then
+    if create == '0' or o == name then return MISSING end
+    p = r or p
+    if k and k ~= '' then o = k end
+    redis.call('HDEL', key, 'r', 'p', 'o')
+    v, r = '0', false
+    redis.call('HSET', key, 'k', name, 'v', '0')
+    if o then redis.call('HSET', key, 'o', o) end
+    if p then redis.call('HSET', key, 'p', p) end
+  elseif held(w, u) then
+    return {'busy', tonumber(v), r, false, tonumber(n)}
+  end
+  redis.call('HSET', key, 'w', worker, 'u', lease_until, 'n', length)
+  if redis.call('PTTL', key) < lease + LINGER then redis.call('PEXPIRE', key, lease + LINGER) end
+  if v == '0' then return {'fresh', 0, false, p, false} end
+  return {'claimed', tonumber(v), r, false, false}
+end
+
+function calls.finish(key, name, worker, record, ttl)
+  local k, v, w = unpack(redis.call('HMGET', key, 'k', 'v', 'w'))
+  if k ~= name or w ~= worker then return 0 end
+  redis.call('HSET', key, 'v', v + 1, 'r', record)
+  redis.call('HDEL', key, 'w', 'u', 'n', 'p')
+  redis.call('PEXPIRE', key, ttl)
+  return 1
+end
+
+function calls.release(key, name, worker)
+  local k, v, w, p = unpack(redis.call('HMGET', key, 'k', 'v', 'w', 'p'))
+  if k ~= name or w ~= worker then return 0 end
+  if v == '0' and not p then
+    redis.call('DEL', key)
+    return 1
+  end
+  redis.call('HDEL', key, 'w', 'u', 'n')
+  if v == '0' then redis.call('HSET', key, 'k', '', 'r', p) end
+  return 1
+end
+
+function calls.look(key, name)
+  local k, v, r, w, u = unpack(redis.call('HMGET', key, 'k', 'v', 'r', 'w', 'u'))
+  if k ~= name then return {0, false, 0} end
+  return {tonumber(v), r, held(w, u) and 1 or 0}
+end
+
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local at = (i - 1) * 6
+  answers[i] = calls[ARGV[at + 1]](
+    key, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]), ARGV[at + 6])
+end
+return answers

@@ -1,0 +1,225 @@
+"""What every session store does, in memory and on Valkey: the rules of `sessions.py`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+from clocks import FakeClock
+
+from gateway.stores.sessions import Claim, SessionKey, Sessions, open_sessions
+from gateway.stores.sessions_redis import RedisSessions
+
+A = SessionKey("+85512345601", "africastalking", "ATUid_1")
+REDIAL = SessionKey("+85512345601", "africastalking", "ATUid_2")
+OTHER = SessionKey("+85512345602", "africastalking", "ATUid_3")
+
+
+class Store(NamedTuple):
+    sessions: Sessions
+    clock: FakeClock
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    sessions: Sessions
+    if request.param == "memory":
+        clock = FakeClock()
+        sessions = open_sessions(None, clock)
+    else:
+        # Leases are the server's; our clock only paces how often we look again.
+        clock = FakeClock(skipping=True)
+        url = request.getfixturevalue("redis_url")
+        sessions = RedisSessions(url, clock, timeout_s=30)
+    yield Store(sessions, clock)
+    await sessions.close()
+
+
+@pytest.fixture
+def sessions(store: Store) -> Sessions:
+    return store.sessions
+
+
+async def claim(sessions, key=A, *, worker="one", length=0, lease_s=10.0, create=True) -> Claim:
+    return await sessions.claim(key, worker=worker, length=length, lease_s=lease_s, create=create)
+
+
+async def finish(sessions, key=A, *, worker="one", record=b"page 1", ttl_s=600.0) -> bool:
+    return await sessions.finish(key, worker=worker, record=record, ttl_s=ttl_s)
+
+
+async def test_a_session_is_made_only_when_asked_for(sessions):
+    assert await claim(sessions, create=False) == Claim("missing")
+    assert await claim(sessions) == Claim("fresh")
+
+
+async def test_a_finished_turn_is_what_the_next_one_finds(sessions):
+    await claim(sessions)
+    assert await finish(sessions, record=b"\x00\xff raw bytes\r\n")
+    assert await claim(sessions, worker="two", create=False) == Claim(
+        "claimed", b"\x00\xff raw bytes\r\n", version=1
+    )
+    assert await finish(sessions, worker="two", record=b"")
+    assert await claim(sessions, worker="three") == Claim("claimed", b"", version=2)
+
+
+async def test_while_one_works_others_are_told_how_long_its_text_is(sessions):
+    await claim(sessions, length=7)
+    assert await claim(sessions, worker="two") == Claim("busy", busy_length=7)
+    await finish(sessions)
+    await claim(sessions, worker="two", length=12)
+    assert await claim(sessions, worker="three") == Claim(
+        "busy", b"page 1", version=1, busy_length=12
+    )
+
+
+async def test_not_even_the_same_worker_claims_twice(sessions):
+    await claim(sessions)
+    assert (await claim(sessions)).state == "busy"
+
+
+async def test_only_the_holder_of_the_claim_finishes(sessions):
+    await claim(sessions)
+    assert not await finish(sessions, worker="two")
+    assert await finish(sessions)
+    assert not await finish(sessions), "a claim is finished once"
+
+
+async def test_a_claim_past_its_time_is_taken_over_and_its_first_holder_fails(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, worker="slow", lease_s=0)
+    assert (await claim(sessions, worker="two")).state == "claimed"
+    assert not await finish(sessions, worker="slow", record=b"late")
+    assert await finish(sessions, worker="two", record=b"page 2")
+    assert (await claim(sessions, worker="three")).record == b"page 2"
+
+
+async def test_a_claim_past_its_time_that_nobody_took_over_still_finishes(sessions):
+    await claim(sessions, lease_s=0)
+    assert await finish(sessions)
+
+
+async def test_a_session_that_nobody_finished_is_fresh_to_the_next(sessions):
+    await claim(sessions)
+    await finish(sessions, record=b"old")
+    assert await claim(sessions, REDIAL, lease_s=0) == Claim("fresh", previous=b"old")
+    assert await claim(sessions, REDIAL, worker="two") == Claim("fresh", previous=b"old")
+
+
+async def test_a_redial_ends_the_older_session_and_hands_over_its_record(sessions):
+    await claim(sessions)
+    await finish(sessions, record=b"old")
+    await claim(sessions, worker="two", length=3)
+    assert await claim(sessions, REDIAL, worker="three") == Claim("fresh", previous=b"old")
+    assert not await finish(sessions, A, worker="two"), "its turn is worth nothing now"
+    assert await claim(sessions, A, create=False) == Claim("missing")
+    assert await finish(sessions, REDIAL, worker="three", record=b"new")
+    assert await claim(sessions, REDIAL) == Claim("claimed", b"new", version=1), (
+        "previous is told until the first finish only"
+    )
+
+
+async def test_a_late_repeat_of_the_older_sessions_start_does_not_end_the_newer(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, REDIAL)
+    assert await claim(sessions, A, create=True) == Claim("missing")
+    assert await finish(sessions, REDIAL)
+
+
+async def test_redials_that_never_got_a_page_keep_the_last_record(sessions):
+    await claim(sessions)
+    await finish(sessions, record=b"old")
+    for session in ("b", "c", "d"):
+        key = SessionKey(A.msisdn, A.carrier, session)
+        assert await claim(sessions, key) == Claim("fresh", previous=b"old")
+
+
+async def test_a_released_session_is_as_it_was(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, worker="two", length=5)
+    await sessions.release(A, worker="somebody else")
+    assert (await claim(sessions, worker="three")).state == "busy"
+    await sessions.release(A, worker="two")
+    assert await claim(sessions, worker="three") == Claim("claimed", b"page 1", version=1)
+
+
+async def test_a_released_fresh_session_is_gone(sessions):
+    await claim(sessions)
+    await sessions.release(A, worker="one")
+    assert await claim(sessions, create=False) == Claim("missing")
+    assert await claim(sessions) == Claim("fresh")
+
+
+async def test_a_released_fresh_redial_leaves_the_older_record_to_the_next(sessions):
+    await claim(sessions)
+    await finish(sessions, record=b"old")
+    await claim(sessions, REDIAL)
+    await sessions.release(REDIAL, worker="one")
+    assert await claim(sessions, REDIAL, create=False) == Claim("missing")
+    assert await claim(sessions, REDIAL) == Claim("fresh", previous=b"old")
+
+
+async def test_numbers_do_not_see_each_other(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    assert await claim(sessions, OTHER) == Claim("fresh")
+    assert await finish(sessions, OTHER)
+    assert (await claim(sessions, A)).state == "claimed"
+
+
+async def test_of_many_at_once_exactly_one_gets_the_claim(sessions):
+    claims = await asyncio.gather(*(claim(sessions, worker=str(i)) for i in range(50)))
+    assert sorted(found.state for found in claims) == ["busy"] * 49 + ["fresh"]
+
+
+async def test_many_numbers_at_once_each_get_their_own_answer(sessions):
+    keys = [SessionKey(f"+855123456{i:02}", "at", f"s{i}") for i in range(60)]
+    await asyncio.gather(*(claim(sessions, key) for key in keys))
+    await asyncio.gather(*(finish(sessions, key, record=key.session.encode()) for key in keys))
+    found = await asyncio.gather(*(claim(sessions, key) for key in keys))
+    assert [each.record for each in found] == [key.session.encode() for key in keys]
+
+
+async def test_who_waits_gets_the_record_when_it_is_finished(store):
+    sessions, _ = store
+    await claim(sessions)
+    waiting = [asyncio.create_task(sessions.wait(A, version=0, timeout_s=60)) for _ in range(5)]
+    await asyncio.sleep(0)
+    await finish(sessions, record=b"page 1")
+    assert await asyncio.gather(*waiting) == [b"page 1"] * 5
+
+
+async def test_a_record_newer_than_the_version_is_there_at_once(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    assert await sessions.wait(A, version=0, timeout_s=0) == b"page 1"
+
+
+async def test_waiting_ends_when_the_time_is_over(store):
+    sessions, clock = store
+    await claim(sessions, lease_s=1000)
+    waiting = asyncio.create_task(sessions.wait(A, version=0, timeout_s=2))
+    await clock.advance(1.9)
+    await clock.advance(0.2)
+    assert await waiting is None
+    assert (await claim(sessions)).state == "busy"
+
+
+async def test_waiting_ends_when_nobody_is_at_work_any_longer(sessions):
+    assert await sessions.wait(A, version=0, timeout_s=60) is None, "no session"
+    await claim(sessions)
+    await finish(sessions)
+    assert await sessions.wait(A, version=1, timeout_s=60) is None, "no turn under way"
+    await claim(sessions, worker="two")
+    waiting = asyncio.create_task(sessions.wait(A, version=1, timeout_s=60))
+    await asyncio.sleep(0)
+    await sessions.release(A, worker="two")
+    assert await waiting is None, "given up"
+    await claim(sessions, worker="three")
+    waiting = asyncio.create_task(sessions.wait(A, version=1, timeout_s=60))
+    await asyncio.sleep(0)
+    await claim(sessions, REDIAL)
+    assert await waiting is None, "ended by a redial"
