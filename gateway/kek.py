@@ -23,7 +23,7 @@ _FILE_HEAD: Final = """\
 """
 
 
-class KekError(Exception):
+class KekError(ValueError):
     """The file is missing, readable by others, or not one of ours; never quotes what is in it."""
 
 

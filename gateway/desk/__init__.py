@@ -1,0 +1,1 @@
+"""The desk: everything that is done with wallets, PINs and money; the rooms say which."""

@@ -6,13 +6,13 @@ and the commit of a transfer needs it again under its locks. Read only: changes 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, select, union_all
 
 from gateway.desk.limits import Counted, Limits
 from gateway.stores.tables import Counter, Holding, Subscriber, Transfer, Wallet, table_of
-from menus.kinds import Currency
+from menus.kinds import Currency, Money
 from menus.limits import Caps, Used
 
 RECENT_MS = 10 * 60 * 1000  # within it an equal payment is asked about again
@@ -22,13 +22,15 @@ _HOLDING, _COUNTER, _TRANSFER = table_of(Holding), table_of(Counter), table_of(T
 
 
 class WalletRow(NamedTuple):
+    """A wallet that is not closed, without its key."""
+
     account_id: str
     msisdn: str
     name: str
     tier: str
     role: str
     dollars: bool
-    state: str
+    state: Literal["opening", "open", "held"]
 
     @property
     def receives(self) -> bool:
@@ -122,7 +124,7 @@ class Books:
     intents: dict[str, Payment] = field(default_factory=dict)
 
     def held(self, account_id: str, currency: Currency) -> Held:
-        return self.holdings.get((account_id, currency.value), _NOTHING)
+        return self.holdings.get((account_id, currency), _NOTHING)
 
     def used(self, wallet: WalletRow, currency: Currency) -> Used:
         """As `menus.limits` wants it."""
@@ -133,6 +135,19 @@ class Books:
 
     def caps(self, wallet: WalletRow, currency: Currency) -> Caps:
         return self.limits.caps(wallet.tier, currency)
+
+    def reserve(self, src_account: str, dest_account: str, amount: Money) -> None:
+        """Follow a payment that will be written, so that the next of the batch sees it."""
+        currency = amount.currency.value
+        src = self.holdings.get((src_account, currency), _NOTHING)
+        self.holdings[src_account, currency] = src._replace(outgoing=src.outgoing + amount.minor)
+        dest = self.holdings.get((dest_account, currency), _NOTHING)
+        self.holdings[dest_account, currency] = dest._replace(incoming=dest.incoming + amount.minor)
+        bucket, counted = self.limits.bucket(amount.currency), self.limits.counted(amount)
+        used = self.counted.get((src_account, bucket), _UNUSED)
+        self.counted[src_account, bucket] = Counted(
+            used.day + counted, used.month + counted, used.count + 1
+        )
 
 
 _NOTHING = Held()
@@ -190,7 +205,7 @@ def read_payments(connection: Connection, intents: Sequence[str]) -> dict[str, P
 
 def _add_wallets(books: Books, rows: Iterable[Row[Any]]) -> None:
     for row in rows:
-        wallet = WalletRow(*row)
+        wallet = WalletRow._make(row)
         books.wallets[wallet.msisdn] = wallet
         books.accounts[wallet.account_id] = wallet
 

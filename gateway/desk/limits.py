@@ -16,6 +16,7 @@ from menus.limits import Caps, Used
 
 PACKAGED = Path(__file__).parent.parent / "limits.toml"
 COMBINED = "ALL"
+_CODES = {one: one.value for one in Currency}  # `.value` is slow, and asked in every turn
 _COUNTS = {"count_per_day"}
 
 
@@ -55,7 +56,7 @@ class Limits:
 
     def bucket(self, currency: Currency) -> str:
         """The counter that payments in this currency use."""
-        return currency.value if self.combined_rate is None else COMBINED
+        return _CODES[currency] if self.combined_rate is None else COMBINED
 
     def counter_caps(self, tier: str, currency: Currency) -> Caps:
         """Day, month and count of that counter, in the counter's own units."""
@@ -69,6 +70,8 @@ class Limits:
 
     def used(self, tier: str, currency: Currency, counted: Counted) -> Used:
         """The counter as `menus.limits` reads it: caps less this is exactly what is left."""
+        if self.combined_rate is None or currency is Currency.KHR:
+            return Used(counted.day, counted.month, counted.count)
         caps, counter = self.caps(tier, currency), self.counter_caps(tier, currency)
         return Used(
             day=caps.day - self._from_counter(counter.day - counted.day, currency),
@@ -114,7 +117,7 @@ def _tier(where: str, table: object) -> Mapping[Currency, Caps]:
     wanted = {currency.value for currency in Currency}
     if strange := (set(table) ^ wanted):
         raise LimitsError(f"{where}: exactly {sorted(wanted)}, see {sorted(strange)}")
-    return {currency: _caps(f"{where}.{currency}", table[currency], currency) for currency in Currency}
+    return {one: _caps(f"{where}.{one}", table[one], one) for one in Currency}
 
 
 def _caps(where: str, table: object, currency: Currency) -> Caps:

@@ -1,0 +1,193 @@
+"""Numbers and the people behind them: the only place that maps a number to an account.
+
+Looking other people up is what an enumerator wants, so every subscriber may do it a few dozen
+times a day, whether or not there is a wallet at the other end; people already paid cost nothing.
+Known and unknown numbers take the same statements, and names leave masked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
+
+from gateway.batch import Batcher
+from gateway.clock import Clock
+from gateway.origin import Origin
+from gateway.stores.sql import Sql, insert_ignore, upsert
+from gateway.stores.tables import Submission, Subscriber, Transfer, Wallet, table_of
+from menus.effects import (
+    FindPayee,
+    FindPayeeOutcome,
+    LanguageSet,
+    NoWallet,
+    PayeeFound,
+    SetLanguage,
+    SetLanguageOutcome,
+    TooManyLookups,
+)
+from menus.kinds import Msisdn, masked_name
+from menus.limits import business_day
+
+LOOKUPS_PER_DAY: Final = 50
+OPENING: Final = "opening"
+_RECEIVING: Final = ("open", "held")
+
+_WALLET, _SUBSCRIBER = table_of(Wallet), table_of(Subscriber)
+_TRANSFER, _SUBMISSION = table_of(Transfer), table_of(Submission)
+
+
+class WalletSeen(NamedTuple):
+    """A wallet of a number, closed ones too. `tx_hash` is the transaction that created it."""
+
+    account_id: str
+    msisdn: str
+    state: str
+    salt: bytes
+    tx_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """`asker` wants to know who `to` is, on business day `day`."""
+
+    asker: str
+    to: str
+    day: str
+
+
+class Directory:
+    """Finds wallets by number; the handlers of `FindPayee` and `SetLanguage`."""
+
+    def __init__(self, sql: Sql, clock: Clock, *, lookups_per_day: int = LOOKUPS_PER_DAY) -> None:
+        self._clock = clock
+        self._seen: Batcher[str, Sequence[WalletSeen]] = Batcher(partial(sql.run, wallets_of))
+        self._look_up: Batcher[Lookup, FindPayeeOutcome] = Batcher(
+            partial(sql.run, partial(look_up, lookups_per_day)), key=lambda item: item.asker
+        )
+        self._speak: Batcher[tuple[str, str], None] = Batcher(
+            partial(sql.run, speak), key=lambda item: item[0]
+        )
+
+    async def wallets(self, number: Msisdn) -> Sequence[WalletSeen]:
+        """Every wallet this number has had with us, the one that is not closed last."""
+        return await self._seen(number.e164)
+
+    async def find_payee(self, effect: FindPayee, origin: Origin) -> FindPayeeOutcome:
+        day = business_day(self._clock.now())
+        return await self._look_up(Lookup(origin.msisdn.e164, effect.to.e164, day))
+
+    async def set_language(self, effect: SetLanguage, origin: Origin) -> SetLanguageOutcome:
+        await self.speaks(origin.msisdn, effect.language)
+        return LanguageSet(effect.language)
+
+    async def speaks(self, number: Msisdn, language: str) -> None:
+        """Remember the language of a number."""
+        await self._speak((number.e164, language))
+
+
+def wallets_of(connection: Connection, numbers: Sequence[str]) -> Sequence[Sequence[WalletSeen]]:
+    """The wallets of each number."""
+    created = and_(
+        _SUBMISSION.c.account_id == _WALLET.c.account_id, _SUBMISSION.c.purpose == OPENING
+    )
+    columns = [_WALLET.c[name] for name in WalletSeen._fields[:-1]]
+    found = connection.execute(
+        select(*columns, _SUBMISSION.c.tx_hash)
+        .outerjoin_from(_WALLET, _SUBMISSION, created)
+        .where(_WALLET.c.msisdn.in_(set(numbers)))
+        .order_by(_WALLET.c.state != "closed", _WALLET.c.account_id)
+    )
+    seen: dict[str, list[WalletSeen]] = {number: [] for number in numbers}
+    for row in found:
+        wallet = WalletSeen._make(row)
+        seen[wallet.msisdn].append(wallet)
+    return [seen[number] for number in numbers]
+
+
+# ---- looking up
+
+
+_COUNT = (
+    update(_SUBSCRIBER)
+    .where(
+        _SUBSCRIBER.c.msisdn == bindparam("asker"),
+        or_(
+            and_(_SUBSCRIBER.c.lookup_day != bindparam("today"), bindparam("most") > 0),
+            _SUBSCRIBER.c.lookups < bindparam("most"),
+        ),
+    )
+    .values(
+        lookups=case(
+            (_SUBSCRIBER.c.lookup_day == bindparam("today"), _SUBSCRIBER.c.lookups + 1), else_=1
+        ),
+        lookup_day=bindparam("today"),
+    )
+)
+
+
+def look_up(
+    most: int, connection: Connection, items: Sequence[Lookup]
+) -> Sequence[FindPayeeOutcome]:
+    """Who each number is, as far as its asker may still know today."""
+    ordered = sorted(items, key=lambda item: item.asker)
+    insert_ignore(connection, Subscriber, (_stranger(item.asker) for item in ordered))
+    payees = _receiving(connection, items)
+    paid = _paid(connection, items)
+    allowed = {
+        item.asker: (item.asker, item.to) in paid
+        or connection.execute(
+            _COUNT, {"asker": item.asker, "today": item.day, "most": most}
+        ).rowcount
+        == 1
+        for item in ordered
+    }
+    return [
+        payees.get(item.to) or NoWallet(Msisdn(item.to))
+        if allowed[item.asker]
+        else TooManyLookups()
+        for item in items
+    ]
+
+
+def _receiving(connection: Connection, items: Sequence[Lookup]) -> dict[str, PayeeFound]:
+    rows = connection.execute(
+        select(_WALLET.c.msisdn, _WALLET.c.account_id, _WALLET.c.name).where(
+            _WALLET.c.msisdn.in_({item.to for item in items}), _WALLET.c.state.in_(_RECEIVING)
+        )
+    )
+    return {
+        number: PayeeFound(Msisdn(number), account_id, masked_name(name))
+        for number, account_id, name in rows
+    }
+
+
+def _paid(connection: Connection, items: Sequence[Lookup]) -> set[tuple[str, str]]:
+    """Which of these askers have paid that number before."""
+    rows = connection.execute(
+        select(_TRANSFER.c.src_msisdn, _TRANSFER.c.dest_msisdn)
+        .distinct()
+        .join(_WALLET, _WALLET.c.account_id == _TRANSFER.c.src_account)
+        .where(
+            _WALLET.c.msisdn.in_({item.asker for item in items}),
+            _WALLET.c.state != "closed",
+            _TRANSFER.c.dest_msisdn.in_({item.to for item in items}),
+            _TRANSFER.c.state == "committed",
+        )
+    )
+    return {(src, dest) for src, dest in rows}
+
+
+def _stranger(number: str) -> dict[str, object]:
+    return {"msisdn": number, "language": None, "lookup_day": "", "lookups": 0}
+
+
+# ---- language
+
+
+def speak(connection: Connection, items: Sequence[tuple[str, str]]) -> Sequence[None]:
+    """Remember the language of numbers."""
+    rows = [{**_stranger(number), "language": language} for number, language in sorted(items)]
+    upsert(connection, Subscriber, rows, update=["language"])
+    return [None] * len(items)

@@ -1,0 +1,79 @@
+"""What follows when submissions have ended: reservations, wallets, receipts, in the same commit.
+
+Shared by the follower (blocks) and the outbox (what can never enter a block). Both lock the
+wallets, `settlement.end` what ended, and then hand it here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from gateway.desk import settlement
+from gateway.desk.directory import OPENING
+from gateway.desk.receipts import Arrival, Receipts
+from gateway.desk.settlement import Changes, Ended, EndedPayment
+from gateway.messages import enqueue
+from gateway.stores.sql import insert_ignore
+from gateway.stores.tables import Receipt
+from menus.kinds import Currency
+
+SEED = "seed"  # money for people of a development machine: a receipt row, but no SMS
+
+
+@dataclass(slots=True)
+class Endings:
+    """One commit's endings, gathered, then written."""
+
+    day: str  # today, in Phnom Penh
+    now_ms: int
+    at_ms: int  # when it happened: the block's time
+    committed: list[Ended] = field(default_factory=list)
+    failed: list[Ended] = field(default_factory=list)
+    movements: list[tuple[str, Currency, int]] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+
+    def write(self, connection: Connection, receipts: Receipts) -> int:
+        """Write what follows; how many SMS were queued."""
+        self._reservations(connection)
+        insert_ignore(connection, Receipt, [_receipt_row(arrival) for arrival in self.arrivals])
+        opened = self._openings(connection, self.committed, "open")
+        closed = self._openings(connection, self.failed, "closed")
+        seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
+        told = receipts.of_openings(connection, opened, closed)
+        told += receipts.of_payments(
+            connection,
+            self.day,
+            self.at_ms,
+            sent=_payments(self.committed),
+            not_sent=_payments(self.failed),
+            arrived=[arrival for arrival in self.arrivals if arrival.tx_hash not in seeded],
+        )
+        enqueue(connection, told, self.now_ms)
+        return len(told)
+
+    def _reservations(self, connection: Connection) -> None:
+        changes = Changes()
+        for account_id, currency, minor in self.movements:
+            changes.move(account_id, currency, minor)
+        for ended in self.committed:
+            changes.end(ended, committed=True)
+        for ended in self.failed:
+            changes.end(ended, committed=False)
+        changes.write(connection)
+
+    def _openings(
+        self, connection: Connection, ended: Sequence[Ended], state: str
+    ) -> list[tuple[str, str]]:
+        accounts = {one.account_id for one in ended if one.purpose == OPENING}
+        return settlement.end_openings(connection, sorted(accounts), state, self.at_ms)
+
+
+def _payments(ended: Sequence[Ended]) -> list[EndedPayment]:
+    return [one.payment for one in ended if one.payment is not None]
+
+
+def _receipt_row(arrival: Arrival) -> dict[str, str | int]:
+    row = arrival._asdict()
+    row["at"] = row.pop("at_ms")
+    return row

@@ -1,0 +1,158 @@
+"""Who is told what by SMS when payments end and wallets open, in each one's language.
+
+Composed inside the commit that makes it true, after its changes: a receipt shows the balance that
+this commit leaves. Ids follow from the fact, so a fact is told once however often it is settled.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from gateway.desk.books import (
+    Books,
+    WalletRow,
+    open_books_of_accounts,
+    read_languages,
+)
+from gateway.desk.limits import Limits
+from gateway.desk.settlement import EndedPayment
+from gateway.desk.times import from_ms
+from gateway.messages import Kind, Outgoing
+from menus.kinds import Currency, Money, Msisdn, masked_name
+from menus.receipts import Notice, NotSent, Opened, OpeningFailed, Received, Sent
+from menus.text.load import Texts
+
+
+class Arrival(NamedTuple):
+    """Money that a block brought into a wallet of ours."""
+
+    tx_hash: str
+    command_index: int
+    account_id: str
+    src_account: str
+    currency: str
+    amount: int
+    ref: str
+    at_ms: int
+
+
+class Fact(NamedTuple):
+    """One thing to tell the owner of one account."""
+
+    id: str
+    account_id: str
+    kind: Kind
+    notice: Notice
+
+
+class Receipts:
+    """Composes the SMS of a settling commit."""
+
+    def __init__(self, texts: Texts, limits: Limits, bank: str, service_code: str) -> None:
+        self._texts = texts
+        self._limits = limits
+        self._opened = Opened(bank, service_code)
+
+    def of_payments(
+        self,
+        connection: Connection,
+        day: str,
+        at_ms: int,
+        *,
+        sent: Sequence[EndedPayment] = (),
+        not_sent: Sequence[EndedPayment] = (),
+        arrived: Sequence[Arrival] = (),
+    ) -> list[Outgoing]:
+        """Receipts of both sides. `day` is today, for what may still be sent."""
+        accounts = {one for p in (*sent, *not_sent) for one in (p.src_account, p.dest_account)}
+        accounts.update(one for a in arrived for one in (a.account_id, a.src_account))
+        if not accounts:
+            return []
+        books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
+        facts = [self._sent(books, payment, at_ms) for payment in sent]
+        facts += [self._not_sent(books, payment) for payment in not_sent]
+        facts += [self._received(books, arrival) for arrival in arrived]
+        return self._say(connection, facts, books)
+
+    def of_openings(
+        self,
+        connection: Connection,
+        opened: Sequence[tuple[str, str]],
+        failed: Sequence[tuple[str, str]],
+    ) -> list[Outgoing]:
+        """Notices for (account, number) of wallets that have opened, or could not be."""
+        if not opened and not failed:
+            return []
+        languages = read_languages(connection, [number for _, number in (*opened, *failed)])
+        notices: list[tuple[str, str, Notice]] = [
+            *((f"{account}/opened", number, self._opened) for account, number in opened),
+            *((f"{account}/not_opened", number, OpeningFailed()) for account, number in failed),
+        ]
+        return [
+            Outgoing(id_, Msisdn(number), "notice", notice.say(self._texts, languages.get(number)))
+            for id_, number, notice in notices
+        ]
+
+    def _sent(self, books: Books, payment: EndedPayment, at_ms: int) -> Fact:
+        currency = Currency(payment.currency)
+        wallet = books.accounts.get(payment.src_account)
+        tier = wallet.tier if wallet else ""
+        counted = books.counter(payment.src_account, currency)
+        notice = Sent(
+            payment.ref,
+            Money(currency, payment.amount),
+            Msisdn(payment.dest_msisdn),
+            _name(books.accounts.get(payment.dest_account)),
+            from_ms(at_ms),
+            _balance(books, payment.src_account, currency),
+            self._limits.left_today(tier, currency, counted),
+        )
+        return Fact(f"{payment.ref}/sent", payment.src_account, "receipt", notice)
+
+    def _not_sent(self, books: Books, payment: EndedPayment) -> Fact:
+        currency = Currency(payment.currency)
+        notice = NotSent(
+            payment.ref,
+            Money(currency, payment.amount),
+            _name(books.accounts.get(payment.dest_account)),
+            _balance(books, payment.src_account, currency),
+            Msisdn(payment.dest_msisdn),
+        )
+        return Fact(f"{payment.ref}/not_sent", payment.src_account, "receipt", notice)
+
+    def _received(self, books: Books, arrival: Arrival) -> Fact:
+        currency = Currency(arrival.currency)
+        sender = books.accounts.get(arrival.src_account)
+        notice = Received(
+            arrival.ref,
+            Money(currency, arrival.amount),
+            Msisdn(sender.msisdn) if sender else None,
+            _name(sender),
+            from_ms(arrival.at_ms),
+            _balance(books, arrival.account_id, currency),
+        )
+        id_ = f"{arrival.tx_hash}/{arrival.command_index}/received"
+        return Fact(id_, arrival.account_id, "receipt", notice)
+
+    def _say(self, connection: Connection, facts: Sequence[Fact], books: Books) -> list[Outgoing]:
+        languages = read_languages(connection, list(books.wallets))
+        return [
+            Outgoing(
+                fact.id,
+                Msisdn(wallet.msisdn),
+                fact.kind,
+                fact.notice.say(self._texts, languages.get(wallet.msisdn)),
+            )
+            for fact in facts
+            # A closed wallet has nobody to tell: its number may be another person's by now.
+            if (wallet := books.accounts.get(fact.account_id)) is not None
+        ]
+
+
+def _name(wallet: WalletRow | None) -> str:
+    return masked_name(wallet.name) if wallet else ""
+
+
+def _balance(books: Books, account_id: str, currency: Currency) -> Money:
+    return Money(currency, books.held(account_id, currency).available)

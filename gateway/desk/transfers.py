@@ -1,0 +1,350 @@
+"""A payment from "PIN typed" to an answer: checked, signed once, committed once, then waited for.
+
+1.  An intent that already has a payment is answered by that payment's state; no PIN is tried.
+2.  What can be refused without the PIN is refused before it costs an attempt (`checks`).
+3.  The PIN opens the key. The transaction is built and signed once, its ref in the description.
+4.  ONE SQL commit holds the payment, its exact signed bytes and every reservation. Nothing reaches
+    the network before it, nothing is signed again after it; rerun whole it finds its own intent.
+5.  The outbox sends, the follower settles, and this turn waits for that as long as it may.
+
+Must not be cancelled half-way: a call goes on by itself, and one turn that asks twice shares it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from gateway import logs
+from gateway.batch import Batcher, Overloaded
+from gateway.clock import Clock, Entropy
+from gateway.desk import settlement
+from gateway.desk.amounts import Assets, to_decimal
+from gateway.desk.books import Books, Payment, open_books
+from gateway.desk.checks import Refusal, Want, no_room, refused
+from gateway.desk.limits import Limits
+from gateway.desk.pins import Opened
+from gateway.desk.settlement import GuardFailed, Order
+from gateway.desk.times import to_ms
+from gateway.desk.waiters import Waiters
+from gateway.origin import Origin
+from gateway.stores.sql import Sql, StoreUnavailable
+from ledger_client.keys import SigningKey
+from ledger_client.ledger import TransferAsset
+from ledger_client.transaction import build
+from menus.effects import (
+    Committed,
+    InProgress,
+    PinOutcome,
+    Rejected,
+    Transfer,
+    TransferOutcome,
+    Unavailable,
+    Unconfirmed,
+)
+from menus.kinds import Currency, Money, Msisdn, Pin, masked_name
+from menus.limits import business_day
+
+LOG = logs.get("transfers")
+SIGNINGS_MOST: Final = 5  # a ref of 40 random bits that is taken is rare; twice is no accident
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read out over a phone
+
+
+class OpensKeys(Protocol):
+    """The PIN guard (`pins.PinGuard`)."""
+
+    async def open(
+        self, account_id: str, pin: Pin, turn_key: str
+    ) -> Opened | PinOutcome | Unavailable: ...
+
+
+class Pokes(Protocol):
+    """The outbox, as far as this room knows it."""
+
+    def poke(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the rows say of a payment asked for: it is there already, or may (not) be made."""
+
+    payment: Payment | None
+    refusal: Refusal | None
+    src_account: str
+    name: str  # the payee's, masked
+    balance: int  # unreserved, in the payment's currency
+
+
+class RefTaken:
+    """Another payment has this ref: sign again with another."""
+
+
+class Transfers:
+    """Carries out `Transfer` effects."""
+
+    def __init__(
+        self,
+        sql: Sql,
+        pins: OpensKeys,
+        outbox: Pokes,
+        waiters: Waiters,
+        *,
+        limits: Limits,
+        clock: Clock,
+        entropy: Entropy,
+        assets: Assets = Assets(),  # noqa: B008 - frozen
+    ) -> None:
+        self._pins = pins
+        self._outbox = outbox
+        self._waiters = waiters
+        self._clock = clock
+        self._entropy = entropy
+        self._assets = assets
+        self._look: Batcher[Want, Seen] = Batcher(
+            lambda wants: sql.run(partial(look, limits, to_ms(clock.now()), self._day()), wants)
+        )
+        self._place: Batcher[Order, Payment | Refusal | RefTaken] = Batcher(
+            lambda orders: sql.run(partial(place, limits, self._day()), orders),
+            key=lambda order: order.src_account,
+        )
+        self._under_way: dict[tuple[str, str], asyncio.Task[TransferOutcome]] = {}
+
+    async def transfer(self, effect: Transfer, origin: Origin) -> TransferOutcome:
+        """Pay, or say exactly what is known; see the module for the order of things."""
+        key = (origin.turn_key, effect.intent)
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._carry_out(effect, origin))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key))
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait for the payments under way."""
+        while self._under_way:
+            await asyncio.wait(set(self._under_way.values()))
+
+    async def _carry_out(self, effect: Transfer, origin: Origin) -> TransferOutcome:
+        want = Want(
+            effect.intent,
+            origin.msisdn,
+            effect.to,
+            effect.account_id,
+            effect.amount,
+            effect.again,
+            origin.channel,
+        )
+        try:
+            seen = await self._look(want)
+        except (StoreUnavailable, Overloaded) as error:
+            LOG.warning("payments cannot be looked at", error=error)
+            return Unavailable()
+        if seen.payment is not None:
+            return await self._tell(seen.payment, want, origin)
+        if seen.refusal is not None:
+            return seen.refusal
+        opened = await self._pins.open(seen.src_account, effect.pin, origin.turn_key)
+        if not isinstance(opened, Opened):
+            return opened
+        placed = await self._sign_and_place(want, seen.src_account, opened.key, origin)
+        if isinstance(placed, Payment):
+            self._outbox.poke()
+            return await self._tell(placed, want, origin)
+        return placed
+
+    async def _sign_and_place(
+        self, want: Want, src_account: str, key: SigningKey, origin: Origin
+    ) -> Payment | Refusal | Unconfirmed:
+        for _ in range(SIGNINGS_MOST):
+            if self._left_s(origin) <= 0:
+                return Unavailable()  # its turn was answered without it: it must not pay now
+            order = self._sign(want, src_account, key, origin)
+            placed = await self._commit(order, origin)
+            if not isinstance(placed, RefTaken):
+                return placed
+        LOG.error("every ref is taken: is the source of chance broken?")
+        return Unavailable()
+
+    def _sign(self, want: Want, src_account: str, key: SigningKey, origin: Origin) -> Order:
+        ref = fresh_ref(self._entropy)
+        at_ms = to_ms(self._clock.now())
+        command = TransferAsset(
+            src=src_account,
+            dest=want.dest_account,
+            asset_id=self._assets.id(want.amount.currency),
+            amount=to_decimal(want.amount),
+            description=ref,  # unique: two payments of one millisecond never share a hash
+        )
+        signed = build(src_account, [command], at_ms, key=key)
+        return Order(want, ref, origin.turn_key, src_account, signed, at_ms)
+
+    async def _commit(
+        self, order: Order, origin: Origin
+    ) -> Payment | Refusal | RefTaken | Unconfirmed:
+        """Place the order; when the fate of a commit is unknown, again, until it is known."""
+        unknown = False
+        while True:
+            try:
+                return await self._place(order)
+            except (StoreUnavailable, Overloaded) as error:
+                LOG.warning("a payment could not be placed", ref=order.ref, error=error)
+                unknown = unknown or (isinstance(error, StoreUnavailable) and error.maybe_committed)
+                if not unknown:
+                    return Unavailable()
+            if self._left_s(origin) <= 0:
+                return Unconfirmed()
+            await self._clock.sleep(min(0.1, self._left_s(origin)))
+
+    async def _tell(self, payment: Payment, want: Want, origin: Origin) -> TransferOutcome:
+        """What became of a payment that is stored, as soon as that is known."""
+        if payment.src_msisdn != want.sender.e164:
+            LOG.error("an intent of somebody else's was asked for", ref=payment.ref)
+            return Unavailable()
+        if payment.state == "signed":
+            state = await self._waiters.settled(payment.tx_hash, self._left_s(origin))
+            if state is None:
+                return InProgress(payment.ref)
+        try:
+            seen = await self._look(want)
+        except (StoreUnavailable, Overloaded) as error:
+            LOG.warning("a payment cannot be read", ref=payment.ref, error=error)
+            return InProgress(payment.ref)  # its receipt tells
+        return outcome_of(seen.payment or payment, seen)
+
+    def _left_s(self, origin: Origin) -> float:
+        return origin.deadline - self._clock.monotonic()
+
+    def _day(self) -> str:
+        return business_day(self._clock.now())
+
+
+def outcome_of(payment: Payment, seen: Seen) -> Committed | InProgress | Rejected:
+    """A stored payment as its sender hears of it."""
+    if payment.state == "signed":
+        return InProgress(payment.ref)
+    if payment.state != "committed":
+        return Rejected(payment.ref)
+    currency = Currency(payment.currency)
+    amount, balance = Money(currency, payment.amount), Money(currency, seen.balance)
+    return Committed(payment.ref, Msisdn(payment.dest_msisdn), seen.name, amount, balance)
+
+
+def fresh_ref(entropy: Entropy) -> str:
+    """Eight characters that people can read out: what they are told, and the description."""
+    bits = int.from_bytes(entropy(5))
+    return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(35, -1, -5))
+
+
+# ---- operations
+
+
+def look(
+    limits: Limits, now_ms: int, day: str, connection: Connection, wants: Sequence[Want]
+) -> list[Seen]:
+    """What is known of these payments."""
+    books = _books_of(limits, now_ms, day, connection, wants)
+    return [_seen(books, want) for want in wants]
+
+
+def _seen(books: Books, want: Want) -> Seen:
+    payment = books.intents.get(want.intent)
+    sender = books.wallets.get(want.sender.e164)
+    payee = books.wallets.get(payment.dest_msisdn if payment else want.to.e164)
+    currency = Currency(payment.currency) if payment else want.amount.currency
+    account = sender.account_id if sender else ""
+    return Seen(
+        payment,
+        None if payment else refused(books, want),
+        account,
+        masked_name(payee.name) if payee else "",
+        books.held(account, currency).available,
+    )
+
+
+def place(
+    limits: Limits, day: str, connection: Connection, orders: Sequence[Order]
+) -> list[Payment | Refusal | RefTaken]:
+    """Store the orders that may be, all or one by one; at most one of each sender."""
+    try:
+        with connection.begin_nested():
+            return _place(limits, day, connection, orders)
+    except (IntegrityError, GuardFailed):
+        return [_place_alone(limits, day, connection, order) for order in orders]
+
+
+def _place_alone(
+    limits: Limits, day: str, connection: Connection, order: Order
+) -> Payment | Refusal | RefTaken:
+    try:
+        with connection.begin_nested():
+            return _place(limits, day, connection, [order])[0]
+    except IntegrityError:
+        return RefTaken()  # the intent was looked for under the sender's lock, so it is the ref
+    except GuardFailed:
+        LOG.error("a row changed under its lock", ref=order.ref)
+        return Unavailable()
+
+
+def _place(
+    limits: Limits, day: str, connection: Connection, orders: Sequence[Order]
+) -> list[Payment | Refusal | RefTaken]:
+    settlement.lock_wallets(
+        connection,
+        [account for order in orders for account in (order.src_account, order.want.dest_account)],
+    )
+    now_ms = max(order.at_ms for order in orders)
+    books = _books_of(limits, now_ms, day, connection, [order.want for order in orders])
+    results: list[Payment | Refusal | RefTaken] = []
+    accepted: list[Order] = []
+    for order in orders:
+        answer = books.intents.get(order.want.intent) or _refused(books, order)
+        if answer is None:
+            answer = _payment(order)
+            books.reserve(order.src_account, order.want.dest_account, order.want.amount)
+            accepted.append(order)
+        results.append(answer)
+    if accepted:
+        settlement.reserve(connection, books, accepted)
+    return results
+
+
+def _refused(books: Books, order: Order) -> Refusal | None:
+    refusal = refused(books, order.want)
+    if refusal is None and books.wallets[order.want.sender.e164].account_id != order.src_account:
+        return Unavailable()  # the number has changed hands since its key was opened
+    return refusal or no_room(books, order.want)
+
+
+def _books_of(
+    limits: Limits, now_ms: int, day: str, connection: Connection, wants: Sequence[Want]
+) -> Books:
+    return open_books(
+        connection,
+        limits,
+        now_ms,
+        day,
+        [want.sender.e164 for want in wants],
+        payees=[want.to.e164 for want in wants],
+        intents=[want.intent for want in wants],
+    )
+
+
+def _payment(order: Order) -> Payment:
+    want = order.want
+    return Payment(
+        order.ref,
+        want.intent,
+        order.signed.tx_hash,
+        order.src_account,
+        want.sender.e164,
+        want.dest_account,
+        want.to.e164,
+        want.amount.currency.value,
+        want.amount.minor,
+        "signed",
+        order.at_ms,
+    )

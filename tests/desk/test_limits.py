@@ -1,0 +1,139 @@
+"""The tiers are read exactly or not at all, and combined currencies share one counter."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.desk.amounts import NotExact, from_decimal, to_decimal
+from gateway.desk.limits import PACKAGED, Counted, LimitsError, load_limits
+from menus.kinds import Currency, Money
+from menus.limits import sendable
+
+KHR, USD = Currency.KHR, Currency.USD
+
+
+def test_the_packaged_days_are_the_central_banks_of_2021():
+    limits = load_limits()
+    days = {tier: (limits.caps(tier, KHR).day, limits.caps(tier, USD).day) for tier in limits.tiers}
+    assert days == {
+        "basic": (2_000_000, 500_00),
+        "partial": (12_000_000, 3_000_00),
+        "full": (40_000_000, 10_000_00),
+    }
+    assert limits.combined_rate is None
+
+
+def test_figures_that_no_rule_gives_are_marked_as_ours():
+    for line in PACKAGED.read_text().splitlines():
+        figure, equals, comment = line.partition("=")
+        if not equals or figure.startswith("#"):
+            continue
+        expected = "central bank, 2021" if figure.strip() == "day" else "ours"
+        assert comment.endswith(f"# {expected}"), line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('most = "1,000,000"', 'most = "1,000,000.5"', "basic.KHR.most"),
+        ('most = "1,000,000"', "most = 1000000.0", "basic.KHR.most"),
+        ('most = "1,000,000"', 'most = "-1"', "basic.KHR.most"),
+        ('most = "1,000,000"', "", "most"),
+        ('least = "100" ', 'least = "2000000" ', "basic.KHR.least"),
+        ("count_per_day = 20 ", "count_per_day = true ", "basic.KHR.count_per_day"),
+        ("[basic.USD]", "[basic.EUR]", "basic"),
+        ("# combined_rate = 4000", "combined_rate = 0", "combined_rate"),
+        ("[basic.KHR]", "[basic.KHR", "limits"),
+    ],
+)
+def test_a_wrong_file_names_its_tier_and_key(tmp_path, old, new, named):
+    path = tmp_path / "limits.toml"
+    path.write_text(PACKAGED.read_text().replace(old, new, 1))
+    with pytest.raises(LimitsError, match=named) as raised:
+        load_limits(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_missing_or_empty_file_is_named(tmp_path):
+    with pytest.raises(LimitsError, match=r"none\.toml"):
+        load_limits(tmp_path / "none.toml")
+    (tmp_path / "empty.toml").touch()
+    with pytest.raises(LimitsError, match="no tier"):
+        load_limits(tmp_path / "empty.toml")
+
+
+def test_a_tier_that_the_file_no_longer_has_is_the_lowest():
+    limits = load_limits()
+    assert limits.caps("gold", KHR) == limits.caps("basic", KHR)
+
+
+def test_a_combined_rate_is_read_from_the_file(tmp_path):
+    path = tmp_path / "limits.toml"
+    path.write_text(PACKAGED.read_text().replace("# combined_rate", "combined_rate"))
+    assert load_limits(path).combined_rate == 4000
+
+
+@given(
+    rate=st.integers(1, 10_000),
+    used=st.integers(0, 2_500_000),
+    cents=st.integers(1, 100_000),
+)
+def test_what_the_page_says_is_left_is_exactly_what_the_counter_takes(rate, used, cents):
+    limits = dataclasses.replace(load_limits(), combined_rate=rate)
+    counted = Counted(used, used, 0)
+    left = sendable(limits.caps("basic", USD), limits.used("basic", USD, counted), 10**9)
+    fits_counter = used + limits.counted(Money(USD, cents)) <= limits.counter_caps("basic", USD).day
+    assert (cents <= left.day) == fits_counter
+    assert limits.bucket(USD) == limits.bucket(KHR) == "ALL"
+
+
+@given(st.sampled_from(Currency), st.integers(1, 2**63 - 1))
+def test_an_amount_comes_back_from_the_ledger_as_it_went(currency, minor):
+    text = to_decimal(Money(currency, minor))
+    assert from_decimal(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("5000.", KHR, 5000),
+        ("007", KHR, 7),
+        ("12.5", USD, 1250),
+        ("3", USD, 300),
+        ("12.500", USD, 1250),
+        ("5000.00", KHR, 5000),
+    ],
+)
+def test_ledger_decimals_are_read_exactly(text, currency, minor):
+    assert from_decimal(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("0.5", KHR),
+        ("1.005", USD),
+        ("", KHR),
+        (".5", USD),
+        ("-1", KHR),
+        ("1e3", KHR),
+        ("1,000", KHR),
+        ("១២", KHR),
+        (" 1", KHR),
+        ("1\n", KHR),
+        (str(2**63), KHR),
+        ("9" * 200, KHR),
+        ("1.2.3", USD),
+    ],
+)
+def test_what_is_not_exact_is_refused(text, currency):
+    with pytest.raises(NotExact):
+        from_decimal(text, currency)
+
+
+@pytest.mark.parametrize("minor", [0, -1])
+def test_nothing_and_less_cannot_be_moved(minor):
+    with pytest.raises(NotExact):
+        to_decimal(Money(KHR, minor))

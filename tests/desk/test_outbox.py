@@ -1,0 +1,298 @@
+"""What was signed is sent, exactly as stored, until a block holds it; or never, and cancelled."""
+
+import asyncio
+
+import pytest
+from clocks import FakeClock
+from money_parts import (
+    DARA,
+    MESSAGE,
+    SUBMISSION,
+    THIDA,
+    TRANSFER,
+    Desk,
+    MemoryLedger,
+    counters,
+    eventually,
+    execute,
+    fetch,
+    holding,
+    khr,
+    person,
+)
+from sqlalchemy import insert, update
+
+from gateway.desk.outbox import Lease, hopeless, lease
+from gateway.stores.sql import open_sql
+from ledger_client.ledger import TxStatus, Verdict
+from menus.effects import Committed, InProgress
+
+GIVEN_BACK = {("KHR", "2026-11-22"): (0, 0), ("KHR", "2026-11"): (0, 0)}
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
+
+
+@pytest.fixture
+async def desk(sql, clock, ledger) -> Desk:
+    await person(sql, DARA, ledger, riel=400_000)
+    await person(sql, THIDA, ledger, riel=50_000)
+    return Desk(sql, ledger, clock, any_pin=True)
+
+
+async def signed(desk: Desk, amount: int = 5_000) -> dict:
+    """A payment that is committed here and has not left: its submission."""
+    outcome = await desk.pay(DARA, THIDA, khr(amount), wait_s=0.01)
+    assert isinstance(outcome, InProgress)
+    rows = await fetch(desk.sql, TRANSFER, ref=outcome.ref)
+    return (await fetch(desk.sql, SUBMISSION, tx_hash=rows[0]["tx_hash"]))[0]
+
+
+async def submission(desk: Desk, tx_hash: str) -> dict:
+    return (await fetch(desk.sql, SUBMISSION, tx_hash=tx_hash))[0]
+
+
+async def test_after_a_crash_before_the_send_a_new_process_sends_the_same_bytes(
+    desk, sql, clock, ledger
+):
+    row = await signed(desk)
+    successor = Desk(sql, ledger, clock, seed="successor")
+    async with successor.running():
+        await eventually(lambda: finished(sql, 1))
+    assert ledger.calls == [[row["tx_hash"]]]
+    assert await holding(sql, DARA) == (395_000, 0, 0)
+    assert len(await fetch(sql, MESSAGE)) == 2
+
+
+async def test_nothing_leaves_before_its_first_send_is_committed(desk, ledger):
+    row = await signed(desk)
+    seen = []
+    submit = ledger.submit
+
+    async def watching(transactions):
+        seen.append((await submission(desk, row["tx_hash"]))["first_sent_at"])
+        await submit(transactions)
+
+    ledger.submit = watching
+    await desk.outbox.round()
+    assert seen == [row["created_time"]]
+
+
+async def test_nothing_is_leased_while_no_peer_answers(desk, ledger):
+    row = await signed(desk)
+    ledger.away = True
+    assert not await desk.outbox.round()
+    assert (await submission(desk, row["tx_hash"]))["first_sent_at"] is None
+
+
+async def test_what_never_left_within_ten_minutes_is_cancelled_and_told(desk, sql, clock, ledger):
+    row = await signed(desk)
+    ledger.away = True
+    await clock.advance(10 * 60 - 1)
+    await desk.outbox.round()
+    assert (await submission(desk, row["tx_hash"]))["state"] == "signed"
+    await clock.advance(1)
+    await desk.outbox.round()
+    await desk.outbox.round()
+    assert (await submission(desk, row["tx_hash"]))["state"] == "cancelled"
+    assert (await fetch(sql, TRANSFER))[0]["state"] == "cancelled"
+    assert await holding(sql, DARA) == (400_000, 0, 0)
+    assert await holding(sql, THIDA) == (50_000, 0, 0)
+    assert await counters(sql, DARA) == GIVEN_BACK
+    (message,) = await fetch(sql, MESSAGE)
+    assert message["msisdn"] == DARA.e164
+    ledger.away = False
+    assert not await desk.outbox.round()
+    assert ledger.calls == []
+
+
+async def test_what_has_left_once_is_never_cancelled_however_long_it_takes(desk, clock, ledger):
+    row = await signed(desk)
+    ledger.deaf = True
+    await desk.outbox.round()
+    ledger.away = True
+    for _ in range(30):
+        await clock.advance(60)
+        await desk.outbox.round()
+    assert (await submission(desk, row["tx_hash"]))["state"] == "signed"
+
+
+async def test_two_processes_cancel_once(sql, database_url, clock, ledger):
+    await person(sql, DARA, ledger, riel=400_000)
+    await person(sql, THIDA, ledger)
+    ledger.away = True
+    other = open_sql(database_url)
+    one = Desk(sql, ledger, clock, any_pin=True)
+    two = Desk(other, ledger, clock)
+    for amount in (500, 600, 700):
+        await signed(one, amount)
+    await clock.advance(601)
+    await asyncio.gather(one.outbox.round(), two.outbox.round())
+    await other.close()
+    assert await counters(sql, DARA) == GIVEN_BACK
+    assert await holding(sql, DARA) == (400_000, 0, 0)
+    assert len(await fetch(sql, MESSAGE)) == 3
+
+
+async def test_what_the_ledger_forgot_is_asked_after_and_sent_again(desk, clock, ledger):
+    row = await signed(desk)
+    ledger.deaf = True
+    await desk.outbox.round()
+    await clock.advance(4)
+    assert not await desk.outbox.round()
+    await clock.advance(3)
+    await desk.outbox.round()
+    assert ledger.asked == [[row["tx_hash"]]]
+    assert ledger.calls == [[row["tx_hash"]]] * 2
+    again = await submission(desk, row["tx_hash"])
+    assert (again["data"], again["sends"]) == (row["data"], 2)
+
+
+async def test_what_the_ledger_works_on_is_not_sent_again(desk, clock, ledger):
+    row = await signed(desk)
+    ledger.auto = False
+    await desk.outbox.round()
+    for _ in range(4):
+        await clock.advance(80)
+        await desk.outbox.round()
+    assert ledger.calls == [[row["tx_hash"]]]
+
+
+async def test_committed_by_status_is_left_to_the_blocks(desk, sql, clock, ledger):
+    row = await signed(desk)
+    await desk.outbox.round()
+    await clock.advance(10)
+    await desk.outbox.round()
+    assert len(ledger.asked) == 1
+    assert (await submission(desk, row["tx_hash"]))["state"] == "signed"
+
+
+async def test_a_stateless_refusal_that_time_cannot_heal_is_a_rejection(desk, sql, clock, ledger):
+    row = await signed(desk)
+    ledger.invalid[row["tx_hash"]] = "Wrongly formed signature: bad public key"
+    await desk.outbox.round()
+    await clock.advance(10)
+    await desk.outbox.round()
+    after = await submission(desk, row["tx_hash"])
+    assert after["state"] == "rejected"
+    assert after["reason"].endswith("Wrongly formed signature: bad public key")
+    assert await holding(sql, DARA) == (400_000, 0, 0)
+    assert await counters(sql, DARA) == GIVEN_BACK
+    assert len(await fetch(sql, MESSAGE)) == 1
+
+
+async def test_a_refusal_that_time_heals_is_sent_again(desk, clock, ledger):
+    row = await signed(desk)
+    ledger.invalid[row["tx_hash"]] = "bad timestamp: sent from future, timestamp: 9, now: 1"
+    await desk.outbox.round()
+    await clock.advance(10)
+    ledger.invalid.clear()
+    await desk.outbox.round()
+    assert ledger.verdicts[row["tx_hash"]] is Verdict.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text", "never"),
+    [
+        (Verdict.INVALID, "Wrong signature", True),
+        (Verdict.INVALID, "bad timestamp: too old, timestamp: 1, now: 9", False),
+        (Verdict.INVALID, "", False),
+        (Verdict.UNKNOWN, "", False),
+        (Verdict.REJECTED, "not enough balance", False),
+    ],
+)
+def test_only_what_can_never_enter_a_block_is_hopeless(verdict, text, never):
+    assert hopeless(TxStatus("00", verdict, text=text)) is never
+
+
+async def test_a_call_that_failed_is_repeated_as_soon_as_a_peer_answers(desk, sql, clock, ledger):
+    row = await signed(desk)
+    await desk.outbox.round()
+    ledger.verdicts.clear()  # the peer lost its last block, and then its network
+    ledger.blocks_made.clear()
+    ledger.away = True
+    await clock.advance(6)
+    await desk.outbox.round()
+    ledger.away = False
+    await clock.advance(0.5)
+    await desk.outbox.round()
+    assert ledger.calls == [[row["tx_hash"]]] * 2
+
+
+async def test_members_of_a_batch_leave_together_in_order_or_not_at_all(desk, sql, clock, ledger):
+    template = await signed(desk)
+    await execute(sql, update(SUBMISSION).values(state="committed"))
+    members = [
+        template | {"tx_hash": f"{n:02}", "batch": "b", "position": 2 - n, "state": "signed"}
+        for n in range(3)
+    ]
+    await execute(sql, insert(SUBMISSION).values(members))
+    now = template["created_time"]
+    (leased,) = await sql.run(lease, [Lease(now, 0.0, most=2)])
+    assert leased == []
+    (leased,) = await sql.run(lease, [Lease(now, 0.0)])
+    assert [(one.tx_hash, one.position) for one in leased] == [("02", 0), ("01", 1), ("00", 2)]
+    (leased,) = await sql.run(lease, [Lease(now, 0.0)])
+    assert leased == []
+
+
+async def test_two_processes_never_lease_the_same(sql, database_url, clock, ledger):
+    await person(sql, DARA, ledger, riel=400_000)
+    await person(sql, THIDA, ledger)
+    desk = Desk(sql, ledger, clock, any_pin=True)
+    for n in range(12):
+        await signed(desk, 500 + n)
+    other = open_sql(database_url)
+    now = (await fetch(sql, SUBMISSION))[0]["created_time"]
+    asked = [Lease(now, 0.0, most=5)]
+    rounds = await asyncio.gather(*(one.run(lease, asked) for one in (sql, other) * 4))
+    await other.close()
+    leased = [row.tx_hash for (rows,) in rounds for row in rows]
+    assert len(leased) == len(set(leased)) == 12
+
+
+async def test_a_poke_sends_at_once_and_stop_ends_the_run(sqlite_sql, clock, ledger):
+    await person(sqlite_sql, DARA, ledger, riel=400_000)
+    await person(sqlite_sql, THIDA, ledger)
+    desk = Desk(sqlite_sql, ledger, clock, any_pin=True)
+    running = asyncio.ensure_future(desk.outbox.run())
+    following = asyncio.ensure_future(desk.follower.run())
+    outcome = await desk.pay(DARA, THIDA, khr(5_000))  # no time passes: only the poke can do it
+    assert isinstance(outcome, Committed)
+    desk.outbox.stop()
+    await asyncio.wait_for(running, 5)
+    following.cancel()
+
+
+async def test_a_ledger_that_stays_away_is_asked_once_a_second(sqlite_sql, clock, ledger):
+    await person(sqlite_sql, DARA, ledger, riel=400_000)
+    await person(sqlite_sql, THIDA, ledger)
+    desk = Desk(sqlite_sql, ledger, clock, any_pin=True)
+    await signed(desk)
+    ledger.away = True
+    asked = []
+    healthy = ledger.healthy
+
+    async def counted():
+        asked.append(clock.monotonic())
+        return await healthy()
+
+    ledger.healthy = counted
+    running = asyncio.ensure_future(desk.outbox.run())
+    for _ in range(5):
+        sleeping = await eventually(lambda: sleepers(clock))
+        assert sleeping == 1
+        desk.outbox.poke()
+        await clock.advance(1)
+    running.cancel()
+    assert len(asked) <= 6
+
+
+async def sleepers(clock: FakeClock) -> int:
+    return clock.sleepers
+
+
+async def finished(sql, count: int) -> bool:
+    return sum(row["state"] != "signed" for row in await fetch(sql, TRANSFER)) >= count
