@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     ledger_ca_file: Path | None = _row(None, "PEM certificates to trust when peers speak TLS")
     ledger_wait_s: float = _row(3.0, "longest wait of a turn for the ledger, seconds")
     bank_domain: str = _row("bank", "this bank's domain on the ledger")
-    bank_name: str = _row("the bank", "this bank's name as people know it")
+    bank_name: str = _row("Bakong", "this bank's name as people know it")
     asset_domain: str = _row("nbc", "domain of the khr and usd assets on the ledger")
     opener_key_file: Path = _row(Path(".state/keys/opener.key"), "key of opener@<bank>")
     treasury_key_file: Path = _row(

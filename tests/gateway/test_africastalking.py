@@ -1,4 +1,4 @@
-"""Africa's Talking's wire, over real HTTP: what is taken, what is refused, and the SDK's way out."""
+"""Africa's Talking's wire over real HTTP: what is taken, what is refused, and the way out."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,0 +1,223 @@
+"""The composition root: the one place that knows every concrete class.
+
+All of one process is built here from the settings; building starts nothing (serve.py does).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.carriers import REGISTRY
+from gateway.carriers.carrier import Carrier
+from gateway.carriers.http import Gate
+from gateway.clock import Clock, Entropy, SystemClock, fresh_id, system_entropy
+from gateway.config import Settings, SettingsError
+from gateway.desk.amounts import Assets
+from gateway.desk.directory import Directory
+from gateway.desk.keep import Keeper
+from gateway.desk.limits import PACKAGED, load_limits
+from gateway.desk.outbox import Outbox
+from gateway.desk.pins import PinGuard
+from gateway.desk.reads import Reads
+from gateway.desk.receipts import Receipts
+from gateway.desk.transfers import Transfers
+from gateway.desk.waiters import Waiters
+from gateway.desk.wallets import Bank, Wallets
+from gateway.follower import Follower
+from gateway.handlers import Handlers
+from gateway.inbox import Inbox
+from gateway.kek import Kek
+from gateway.messages import Sender
+from gateway.meters import Meters
+from gateway.stores.sessions import Sessions, open_sessions
+from gateway.stores.sql import Sql, open_sql
+from gateway.turn import Turns
+from gateway.vault import Cost, Vault
+from ledger_client.iroha1 import Iroha1
+from ledger_client.keys import load_key
+from ledger_client.ledger import Ledger
+from menus.engine import Engine
+from menus.facts import Facts, Service
+from menus.kinds import Msisdn
+from menus.sms import SmsEngine
+from menus.text.load import load_texts
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a process cannot build: the stores and the ledger it is connected to, time, chance."""
+
+    sql: Sql
+    sessions: Sessions
+    ledger: Ledger
+    clock: Clock
+    entropy: Entropy
+    threads: ThreadPoolExecutor
+
+
+class Gateway:
+    """All of one process. Building it starts nothing."""
+
+    def __init__(self, settings: Settings, world: World, carriers: Sequence[Carrier]) -> None:
+        self.settings, self.world, self.carriers = settings, world, carriers
+        self.meters = Meters()
+        self.texts = load_texts(default=settings.language)
+        self.limits = load_limits(settings.limits_file or PACKAGED)
+        self.service = Service(
+            settings.bank_name, settings.service_code, settings.shortcode, settings.language
+        )
+        self._build_background()
+        self._build_desk()
+        self._build_edges()
+
+    def _build_background(self) -> None:
+        """What goes on without anybody asking: sending, settling, texting."""
+        world, settings = self.world, self.settings
+        self.assets = Assets(settings.asset_domain)
+        self.waiters = Waiters()
+        self.sender = Sender(world.sql, self.carriers[0].send, world.clock, self.meters)
+        receipts = Receipts(self.texts, self.limits, settings.bank_name, settings.service_code)
+        self.outbox = Outbox(
+            world.sql,
+            world.ledger,
+            self.waiters,
+            receipts,
+            clock=world.clock,
+            entropy=world.entropy,
+            meters=self.meters,
+            messages_queued=self.sender.poke,
+        )
+        self.follower = Follower(
+            world.sql,
+            world.ledger,
+            self.waiters,
+            receipts,
+            clock=world.clock,
+            meters=self.meters,
+            messages_queued=self.sender.poke,
+            assets=self.assets,
+        )
+
+    def _build_desk(self) -> None:
+        """Keys, PINs, wallets, money."""
+        world, settings = self.world, self.settings
+        self.vault = Vault(
+            Kek.load(settings.kek_file),
+            world.entropy,
+            world.threads,
+            cost=Cost(settings.argon2_ops, settings.argon2_mib * 1024),
+            at_once=settings.argon2_threads,
+        )
+        self.keeper = Keeper(self.vault, world.clock)
+        self.guard = PinGuard(world.sql, self.vault, world.clock, self.texts)
+        self.directory = Directory(world.sql, world.clock, lookups_per_day=settings.lookups_per_day)
+        self.wallets = Wallets(
+            world.sql,
+            Bank(settings.bank_domain, load_key(settings.opener_key_file)),
+            vault=self.vault,
+            keeper=self.keeper,
+            guard=self.guard,
+            directory=self.directory,
+            waiters=self.waiters,
+            poke=self.outbox.poke,
+            clock=world.clock,
+            entropy=world.entropy,
+        )
+        self.transfers = Transfers(
+            world.sql,
+            self.guard,
+            self.outbox,
+            self.waiters,
+            limits=self.limits,
+            clock=world.clock,
+            entropy=world.entropy,
+            assets=self.assets,
+        )
+        self.reads = Reads(world.sql, self.limits, world.clock, lambda: self.follower.stale_since)
+        self.handlers = Handlers(
+            keep=self.keeper.keep,
+            compare=self.keeper.compare,
+            find_payee=self.directory.find_payee,
+            set_language=self.directory.set_language,
+            open_wallet=self.wallets.open_wallet,
+            change_pin=self.wallets.change_pin,
+            transfer=self.transfers.transfer,
+            read_balance=self.reads.read_balance,
+            read_last_payment=self.reads.read_last_payment,
+            clock=world.clock,
+            meters=self.meters,
+        )
+
+    def _build_edges(self) -> None:
+        """Conversations, over USSD and SMS."""
+        world = self.world
+        engine = Engine(self.texts)
+        self.turns = Turns(
+            engine,
+            world.sessions,
+            self.facts,
+            self.handlers,
+            mac=partial(self.vault.mac, "text"),
+            clock=world.clock,
+            entropy=world.entropy,
+            wait_s=self.settings.ledger_wait_s,
+            meters=self.meters,
+        )
+        self.inbox = Inbox(
+            SmsEngine(self.texts),
+            world.sql,
+            self.facts,
+            self.handlers,
+            self.vault,
+            clock=world.clock,
+            entropy=world.entropy,
+            wait_s=self.settings.ledger_wait_s,
+            replies_per_hour=self.settings.sms_replies_per_hour,
+            queued=self.sender.poke,
+            meters=self.meters,
+        )
+
+    async def facts(self, msisdn: Msisdn) -> Facts:
+        """What one turn of this number may know."""
+        known = await self.reads.facts(msisdn)
+        return Facts(
+            msisdn,
+            self.world.clock.now(),
+            fresh_id(self.world.entropy),
+            known.language,
+            known.wallet,
+            self.service,
+        )
+
+
+@asynccontextmanager
+async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
+    """A process's gateway, connected; its stores and channels are closed at the end."""
+    clock, entropy = SystemClock(), system_entropy
+    async with AsyncExitStack() as stack:
+        sql = open_sql(settings.database_url, threads=settings.database_connections)
+        stack.push_async_callback(sql.close)
+        sessions = open_sessions(settings.redis_url, clock)
+        stack.push_async_callback(sessions.close)
+        ledger = Iroha1(
+            settings.ledger_peers,
+            f"opener@{settings.bank_domain}",
+            load_key(settings.opener_key_file),
+            tls_ca=settings.ledger_ca_file.read_bytes() if settings.ledger_ca_file else None,
+        )
+        stack.push_async_callback(ledger.close)
+        threads = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
+        stack.callback(threads.shutdown)
+        carriers = [_carrier(name, settings) for name in settings.carriers]
+        for carrier in carriers:
+            stack.push_async_callback(carrier.close)
+        yield Gateway(settings, World(sql, sessions, ledger, clock, entropy, threads), carriers)
+
+
+def _carrier(name: str, settings: Settings) -> Carrier:
+    if name not in REGISTRY:
+        raise SettingsError(f"GATEWAY_CARRIERS: no carrier {name!r}; there are {sorted(REGISTRY)}")
+    gate = Gate(settings.callback_secret, settings.callback_allow)
+    return REGISTRY[name](settings, gate)

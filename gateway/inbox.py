@@ -1,0 +1,258 @@
+"""The straight line of one SMS: hear it, do what it asks, store what it came to, acknowledge.
+
+The carrier is told to forget a message only after the commit that holds its effect and, beside
+it, its id: brought again, in parallel or hours later, it changes nothing. Until then everything
+may be done again, because effects are unique by message id and intents pay once. Nothing of the
+text is stored: a payment asked for waits as parsed answers, its code as a keyed hash.
+
+An SMS can be forged, so it pays nothing by itself: the code goes to the real number, and only
+`YES <code> <PIN>` pays. The code is judged before the PIN, three times at most, and a wrong one
+costs no PIN attempt.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, RowMapping, select, update
+
+from gateway.batch import Batcher
+from gateway.carriers.carrier import SmsMo
+from gateway.clock import Clock, Entropy
+from gateway.messages import Outgoing, enqueue, replies_since
+from gateway.meters import Meters
+from gateway.origin import Origin
+from gateway.stores.sql import Sql, insert_ignore, upsert
+from gateway.stores.tables import Challenge as ChallengeRow
+from gateway.stores.tables import Heard, table_of
+from gateway.turn import FactsOf, Handle
+from menus.effects import Committed
+from menus.facts import Facts
+from menus.kinds import Msisdn
+from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
+
+CODE_DIGITS: Final = 4
+CODE_MS: Final = 5 * 60 * 1000
+WRONG_CODES_MOST: Final = 3
+HOUR_MS: Final = 60 * 60 * 1000
+
+_heard, _challenge = table_of(Heard), table_of(ChallengeRow)
+
+
+class Macs(Protocol):
+    """The vault, as far as this room knows it."""
+
+    def mac(self, purpose: str, data: bytes) -> bytes: ...
+    def is_mac(self, purpose: str, data: bytes, mac: bytes) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A challenge as it is stored."""
+
+    intent: str
+    code_mac: bytes = field(repr=False)
+    form: str
+    answers: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one message came to, for its commit. `waiting` replaces the number's older one."""
+
+    mo: SmsMo
+    answer: Outgoing | None
+    waiting: Waiting | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A code somebody wrote, and what they are told if it is wrong."""
+
+    done: Done
+    right: Callable[[RowMapping], bool]
+
+
+class Inbox:
+    """Hears SMS. `wait_s` is the longest wait for the ledger."""
+
+    def __init__(
+        self,
+        sms: SmsEngine,
+        sql: Sql,
+        facts: FactsOf,
+        handle: Handle,
+        macs: Macs,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        wait_s: float,
+        replies_per_hour: int,
+        queued: Callable[[], None],
+        meters: Meters,
+    ) -> None:
+        self._sms = sms
+        self._facts = facts
+        self._handle = handle
+        self._macs = macs
+        self._clock = clock
+        self._entropy = entropy
+        self._wait_s = wait_s
+        self._queued = queued
+        self._meters = meters
+        self._known: Batcher[SmsMo, bool] = Batcher(partial(sql.run, known))
+        self._finish: Batcher[Done, None] = Batcher(
+            partial(sql.run, partial(finish, replies_per_hour)), key=_number_of
+        )
+        self._judge: Batcher[Guess, RowMapping | None] = Batcher(
+            partial(sql.run, partial(judge, replies_per_hour)),
+            key=lambda guess: _number_of(guess.done),
+        )
+
+    async def take(self, mo: SmsMo) -> None:
+        """Act upon one message; returns once that is committed. Raises when it could not be."""
+        if await self._known(mo):
+            self._meters.texts.labels("repeat").inc()
+            return
+        facts = await self._facts(mo.msisdn)
+        said = self._sms.hear(mo.text, facts)
+        self._meters.texts.labels(type(said).__name__).inc()
+        if isinstance(said, Confirmation):
+            confirmed = await self._confirm(mo, said, facts)
+            if confirmed is None:
+                return
+            said = confirmed
+        done = await self._carry_out(mo, said, facts)
+        await self._finish(done)
+        self._queued()
+
+    async def _confirm(
+        self, mo: SmsMo, said: Confirmation, facts: Facts
+    ) -> Asks | Reply | Challenge | Confirmation | None:
+        """What the code agrees to; None when it was wrong, which is then answered already."""
+
+        def right(row: RowMapping) -> bool:
+            spoken = _code_bytes(mo.msisdn, row["intent_id"], said.code)
+            return self._macs.is_mac("code", spoken, row["code_mac"])
+
+        refused = self._done(mo, self._sms.no_challenge(facts))
+        row = await self._judge(Guess(refused, right))
+        if row is None:
+            self._queued()
+            return None
+        answers = json.loads(row["answers"])
+        return self._sms.confirmed(row["form"], answers, row["intent_id"], said.pin, facts)
+
+    async def _carry_out(
+        self, mo: SmsMo, said: Asks | Reply | Challenge | Confirmation, facts: Facts
+    ) -> Done:
+        deadline = self._clock.monotonic() + self._wait_s
+        origin = Origin(mo.msisdn, "sms", mo.carrier, mo.message_id, 0, deadline)
+        committed = False
+        while isinstance(said, Asks):
+            outcome = await self._handle(said.effect, origin)
+            committed = isinstance(outcome, Committed)
+            said = self._sms.heard(said, outcome, facts)
+        if isinstance(said, Challenge):
+            return self._challenged(mo, said)
+        if not isinstance(said, Reply):
+            raise TypeError("a code cannot be asked to confirm itself")
+        # The receipt, queued by the settling commit, is the answer to a payment that went through.
+        return self._done(mo, None if committed else said)
+
+    def _challenged(self, mo: SmsMo, said: Challenge) -> Done:
+        code = f"{int.from_bytes(self._entropy(8)) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
+        mac = self._macs.mac("code", _code_bytes(mo.msisdn, said.intent, code))
+        waiting = Waiting(said.intent, mac, said.form, json.dumps(said.answers))
+        done = self._done(mo, said.reply(code), waiting)
+        return replace(done, answer=done.answer and replace(done.answer, kind="code"))
+
+    def _done(self, mo: SmsMo, reply: Reply | None, waiting: Waiting | None = None) -> Done:
+        now_ms = int(self._clock.now().timestamp() * 1000)
+        answer = Outgoing(_id_of(mo), mo.msisdn, "reply", reply.text) if reply else None
+        return Done(mo, answer, waiting, now_ms)
+
+
+def _id_of(mo: SmsMo) -> str:
+    return f"re/{mo.carrier}/{mo.message_id}"
+
+
+def _number_of(done: Done) -> str:
+    return done.mo.msisdn.e164
+
+
+def _code_bytes(msisdn: Msisdn, intent: str, code: str) -> bytes:
+    """Bound to the number and the intent: a code of one is no code of another."""
+    return f"{msisdn.e164}/{intent}/{code}".encode()
+
+
+# ---- operations
+
+
+def known(connection: Connection, messages: Sequence[SmsMo]) -> Sequence[bool]:
+    """Were these acted upon before?"""
+    query = select(_heard.c.carrier, _heard.c.message_id).where(
+        _heard.c.message_id.in_({mo.message_id for mo in messages})
+    )
+    rows = {(row.carrier, row.message_id) for row in connection.execute(query)}
+    return [(mo.carrier, mo.message_id) in rows for mo in messages]
+
+
+def finish(replies_per_hour: int, connection: Connection, items: Sequence[Done]) -> Sequence[None]:
+    """Store what messages came to, each once; over its budget a number gets no answer."""
+    for done in sorted(items, key=_number_of):
+        _finish_one(replies_per_hour, connection, done)
+    return [None] * len(items)
+
+
+def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> bool:
+    mo = done.mo
+    row = {"carrier": mo.carrier, "message_id": mo.message_id, "msisdn": mo.msisdn.e164}
+    if not insert_ignore(connection, Heard, [{**row, "at": done.now_ms}]):
+        return False
+    if done.answer is None:
+        return True
+    since_ms = done.now_ms - HOUR_MS
+    if replies_since(connection, mo.msisdn, since_ms) >= replies_per_hour:
+        return True
+    if waiting := done.waiting:
+        values = {
+            "msisdn": mo.msisdn.e164,
+            "intent_id": waiting.intent,
+            "code_mac": waiting.code_mac,
+            "form": waiting.form,
+            "answers": waiting.answers,
+            "wrong_codes": 0,
+            "expires_at": done.now_ms + CODE_MS,
+        }
+        upsert(connection, ChallengeRow, [values], update=[*values.keys() - {"msisdn"}])
+    enqueue(connection, [done.answer], done.now_ms)
+    return True
+
+
+def judge(
+    replies_per_hour: int, connection: Connection, guesses: Sequence[Guess]
+) -> Sequence[RowMapping | None]:
+    """The challenge of each right code; a wrong one is counted and answered in this commit."""
+    return [_judge_one(replies_per_hour, connection, guess) for guess in guesses]
+
+
+def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> RowMapping | None:
+    done = guess.done
+    alive = (
+        (_challenge.c.msisdn == done.mo.msisdn.e164)
+        & (_challenge.c.expires_at > done.now_ms)
+        & (_challenge.c.wrong_codes < WRONG_CODES_MOST)
+    )
+    # Locked before it is compared, so that parallel guesses are judged one after another.
+    row = connection.execute(select(_challenge).where(alive).with_for_update()).mappings().first()
+    if row is not None and guess.right(row):
+        return row
+    if _finish_one(replies_per_hour, connection, done) and row is not None:
+        connection.execute(
+            update(_challenge).where(alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
+        )
+    return None

@@ -1,0 +1,176 @@
+"""One process's life: start, answer, stop without losing anything.
+
+Stopping goes against the stream: no more callbacks, then turns end, then payments that were begun
+are stored and answered, then the background rests. What is stored goes on in whichever process
+comes next, so a stop that is not graceful costs nothing but time.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from sqlalchemy import Connection, select
+
+from gateway import logs
+from gateway.app import Gateway, gateway_of
+from gateway.carriers.carrier import Lines
+from gateway.config import Settings, SettingsError
+from gateway.desk.seed import Seeder, Treasury, load_people
+from gateway.stores.migrate import newest_version, schema_version
+from gateway.stores.sessions import SessionKey, SessionsUnavailable
+from gateway.stores.sql import StoreUnavailable
+from gateway.stores.tables import Cursor, table_of
+from gateway.web import Check, application
+from ledger_client.keys import load_key
+
+LOG = logs.get("serve")
+DRAIN_S: Final = 10.0  # what was begun has this long to end
+RETRY_S: Final = 1.0
+
+
+async def serve_forever(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    require_schema(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with gateway_of(settings) as gateway:
+        background = Background(gateway)
+        runner = web.AppRunner(_application(gateway), access_log=None, shutdown_timeout=DRAIN_S)
+        try:
+            await runner.setup()
+            await _listen(runner, settings)
+            background.start()
+            LOG.info("serving", host=settings.host, port=settings.port, env=settings.env)
+            await stop.wait()
+            LOG.info("stopping")
+        finally:
+            await runner.cleanup()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await gateway.handlers.drain()
+                    await gateway.transfers.drain()
+                    await background.stop()
+    LOG.info("stopped")
+
+
+def require_schema(settings: Settings) -> None:
+    """Refuse a database of another release, before anything is written to it."""
+    version, wanted = schema_version(settings.database_url), newest_version()
+    if version != wanted:
+        raise SettingsError(
+            f"the database of GATEWAY_DATABASE_URL is at revision {version or 'none'}, "
+            f"this release needs {wanted}: run `ussd-gateway migrate`"
+        )
+
+
+class Background:
+    """Outbox, follower and sender, each started again should it ever fall over."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start all three."""
+        gateway = self._gateway
+        for name, run in (
+            ("outbox", gateway.outbox.run),
+            ("follower", gateway.follower.run),
+            ("sender", gateway.sender.run),
+        ):
+            self._tasks.append(asyncio.create_task(self._supervise(name, run), name=name))
+
+    async def stop(self) -> None:
+        """Let what is under way end."""
+        self._stopping = True
+        self._gateway.outbox.stop()
+        self._gateway.sender.stop()
+        outbox, follower, sender = self._tasks or (None, None, None)
+        if follower:
+            follower.cancel()  # a block is settled whole or not at all
+        await asyncio.gather(*filter(None, (outbox, follower, sender)), return_exceptions=True)
+
+    async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping:
+            try:
+                await run()
+            except Exception as error:  # noqa: BLE001  # it must go on, whatever it was
+                self._gateway.meters.faults.labels(name).inc()
+                LOG.error("fell over and starts again", part=name, error=error)
+                await self._gateway.world.clock.sleep(RETRY_S)
+
+
+def _application(gateway: Gateway) -> web.Application:
+    lines = Lines(ussd=gateway.turns.take, sms=gateway.inbox.take, delivery=gateway.sender.reported)
+    routes = [route for carrier in gateway.carriers for route in carrier.routes(lines)]
+    return application(routes, _checks(gateway), gateway.meters, gateway.world.entropy)
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
+            "set GATEWAY_HOST or GATEWAY_PORT"
+        ) from error
+
+
+def _checks(gateway: Gateway) -> dict[str, Check]:
+    """Whether this process can take turns. The ledger is not asked: payments wait for it."""
+    world = gateway.world
+
+    async def database() -> str | None:
+        try:
+            await world.sql.run(_look, [None], timeout_s=1.0)
+        except StoreUnavailable:
+            return "the database does not answer"
+        return None
+
+    async def sessions() -> str | None:
+        try:
+            await world.sessions.wait(SessionKey("", "", ""), version=0, timeout_s=0.0)
+        except SessionsUnavailable:
+            return "the session store does not answer"
+        return None
+
+    return {"database": database, "sessions": sessions}
+
+
+def _look(connection: Connection, items: Sequence[None]) -> Sequence[None]:
+    connection.execute(select(table_of(Cursor).c.height))
+    return items
+
+
+async def seed_people(settings: Settings, file: Path) -> None:
+    """Open wallets for invented people, with the background running until all is settled."""
+    people = load_people(file)
+    require_schema(settings)
+    treasury = Treasury(f"treasury@{settings.bank_domain}", load_key(settings.treasury_key_file))
+    async with gateway_of(settings) as gateway:
+        world = gateway.world
+        seed = Seeder(
+            world.sql,
+            gateway.wallets,
+            gateway.directory,
+            vault=gateway.vault,
+            waiters=gateway.waiters,
+            poke=gateway.outbox.poke,
+            clock=world.clock,
+            entropy=world.entropy,
+            treasury=treasury,
+            assets=gateway.assets,
+        )
+        background = Background(gateway)
+        background.start()
+        try:
+            await seed(people, development=settings.development)
+        finally:
+            await background.stop()

@@ -1,0 +1,224 @@
+"""One SMS: acted upon once, answered, and never paying without its code."""
+
+import asyncio
+import re
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from gateway.carriers.carrier import SmsMo
+from gateway.inbox import CODE_MS, Inbox
+from gateway.meters import Meters
+from gateway.origin import Origin
+from gateway.stores.tables import Message, table_of
+from menus.effects import (
+    Balance,
+    Committed,
+    Effect,
+    FindPayee,
+    InProgress,
+    Outcome,
+    PayeeFound,
+    ReadBalance,
+    Transfer,
+)
+from menus.facts import Facts, Service, WalletFacts
+from menus.kinds import Currency, Money, Msisdn
+from menus.limits import Caps, Used, sendable
+from menus.sms import SmsEngine
+from menus.text.load import load_texts
+
+DARA, THIDA = Msisdn("+85512345601"), Msisdn("+85512345602")
+CAPS = Caps(100, 2_000_000, 2_000_000, 20_000_000, 20, 4_000_000, 200_000)
+WALLET = WalletFacts("open", sendable={Currency.KHR: sendable(CAPS, Used(), 400_000)})
+BUDGET = 6
+
+
+class Macs:
+    """A keyed hash, as the vault's."""
+
+    def mac(self, purpose: str, data: bytes) -> bytes:
+        import hashlib  # noqa: PLC0415
+
+        return hashlib.blake2b(data, key=b"key", person=purpose.encode()).digest()
+
+    def is_mac(self, purpose: str, data: bytes, mac: bytes) -> bool:
+        return self.mac(purpose, data) == mac
+
+
+class World:
+    """An inbox over real SQL; everybody has a wallet."""
+
+    def __init__(self, sql, clock, entropy) -> None:
+        self.sql, self.clock = sql, clock
+        self.asked: list[tuple[Effect, Origin]] = []
+        self.outcome: Outcome | None = None
+        self._entropy = entropy
+        self._facts = Facts(DARA, clock.now(), "", "en", WALLET, Service("Bakong", "*855#", "855"))
+        self._count = 0
+        self.inbox = Inbox(
+            SmsEngine(load_texts()),
+            sql,
+            self.facts,
+            self.handle,
+            Macs(),
+            clock=clock,
+            entropy=entropy,
+            wait_s=3.0,
+            replies_per_hour=BUDGET,
+            queued=lambda: None,
+            meters=Meters(),
+        )
+
+    async def facts(self, msisdn: Msisdn) -> Facts:
+        fresh_id = self._entropy(8).hex()
+        return replace(self._facts, msisdn=msisdn, now=self.clock.now(), fresh_id=fresh_id)
+
+    async def handle(self, effect: Effect, origin: Origin) -> Outcome:
+        self.asked.append((effect, origin))
+        match effect:
+            case FindPayee(to):
+                return PayeeFound(to, "85512345602@bank", "C*** T***")
+            case ReadBalance():
+                return Balance((Money(Currency.KHR, 400_000),), None)
+            case Transfer():
+                left = Money(Currency.KHR, 395_000)
+                return self.outcome or Committed("REF", effect.to, "C***", effect.amount, left)
+        raise TypeError(effect)
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        return [effect for effect, _ in self.asked if isinstance(effect, Transfer)]
+
+    async def send(self, text: str, msisdn: Msisdn = DARA, message_id: str | None = None) -> None:
+        self._count += 1
+        message_id = message_id or f"m{self._count}"
+        await self.inbox.take(SmsMo("africastalking", message_id, msisdn, "855", text))
+
+    async def texts(self, msisdn: Msisdn = DARA) -> list[str]:
+        rows = table_of(Message)
+
+        def read(connection, _):
+            query = select(rows.c.text).where(rows.c.msisdn == msisdn.e164)
+            return [list(connection.execute(query.order_by(rows.c.queued_at, rows.c.id)).scalars())]
+
+        return (await self.sql.run(read, [None]))[0]
+
+    async def code(self) -> str:
+        found = [re.search(r"YES (\d{4})", text) for text in await self.texts()]
+        return [match[1] for match in found if match][-1]
+
+
+@pytest.fixture
+def world(sql, clock, entropy) -> World:
+    return World(sql, clock, entropy)
+
+
+async def test_a_payment_waits_for_its_code_and_its_pin(world):
+    await world.send("SEND 5000 012345602")
+    assert world.transfers == []
+    await world.send(f"yes {await world.code()} 730264")
+    (transfer,) = world.transfers
+    assert transfer.to == THIDA
+    assert transfer.amount == Money(Currency.KHR, 5000)
+    assert transfer.pin.digits == "730264"
+
+
+async def test_the_receipt_is_the_only_answer_to_a_payment_that_went_through(world):
+    await world.send("SEND 5000 012345602")
+    before = await world.texts()
+    await world.send(f"YES {await world.code()} 730264")
+    assert await world.texts() == before
+
+
+async def test_a_payment_in_progress_is_answered(world):
+    world.outcome = InProgress("REF12345")
+    await world.send("SEND 5000 012345602")
+    await world.send(f"YES {await world.code()} 730264")
+    assert any("REF12345" in text for text in await world.texts())
+
+
+async def test_one_message_brought_five_times_is_acted_upon_once(world):
+    await asyncio.gather(*(world.send("SEND 5000 012345602", message_id="one") for _ in range(5)))
+    assert len(await world.texts()) == 1
+    await world.send("SEND 5000 012345602", message_id="one")
+    assert len(await world.texts()) == 1
+    # The code that was told is the code that is stored, whichever of the five won.
+    await world.send(f"YES {await world.code()} 730264")
+    assert len(world.transfers) == 1
+
+
+async def test_a_wrong_code_asks_for_no_pin_and_three_kill_the_payment(world):
+    await world.send("SEND 5000 012345602")
+    code = await world.code()
+    wrong = f"{(int(code) + 1) % 10_000:04}"
+    await asyncio.gather(*(world.send(f"YES {wrong} 730264") for _ in range(3)))
+    await world.send(f"YES {code} 730264")
+    assert world.transfers == []
+
+
+async def test_a_code_of_one_number_is_no_code_of_another(world):
+    await world.send("SEND 5000 012345602")
+    await world.send(f"YES {await world.code()} 730264", THIDA)
+    assert world.transfers == []
+
+
+async def test_a_code_is_good_for_five_minutes(world, clock):
+    await world.send("SEND 5000 012345602")
+    code = await world.code()
+    await clock.advance(CODE_MS / 1000)
+    await world.send(f"YES {code} 730264")
+    assert world.transfers == []
+
+
+async def test_a_newer_payment_replaces_the_older_ones_code(world):
+    await world.send("SEND 5000 012345602")
+    older = await world.code()
+    await world.clock.advance(1)
+    await world.send("SEND 6000 012345602")
+    newer = await world.code()
+    if older != newer:
+        await world.send(f"YES {older} 730264")
+    await world.send(f"YES {newer} 730264")
+    assert [transfer.amount.minor for transfer in world.transfers] == [6000]
+
+
+async def test_the_same_right_code_again_carries_the_same_intent(world):
+    await world.send("SEND 5000 012345602")
+    code = await world.code()
+    await world.send(f"YES {code} 730264")
+    await world.send(f"YES {code} 730264")
+    assert len({transfer.intent for transfer in world.transfers}) == 1
+
+
+@pytest.mark.parametrize("text", ["BAL", "bal.", "HELP", "", "lottery", "YES", "SEND", "SEND x y"])
+async def test_everything_gets_a_short_answer(world, text):
+    await world.send(text)
+    (answer,) = await world.texts()
+    assert 0 < len(answer) <= 160
+
+
+async def test_over_its_budget_a_number_gets_no_more_answers_until_an_hour_later(world, clock):
+    for _ in range(BUDGET + 3):
+        await world.send("HELP")
+    assert len(await world.texts()) == BUDGET
+    assert len(await world.texts(THIDA)) == 0
+    await clock.advance(3601)
+    await world.send("HELP")
+    assert len(await world.texts()) == BUDGET + 1
+
+
+async def test_nothing_of_a_pin_or_its_text_is_stored(world, database_url, sql):
+    await world.send("SEND 5000 012345602")
+    await world.send(f"YES {await world.code()} 730264")
+    await world.send("YES 0000 730264")
+    await world.send("730264")
+
+    def everything(connection, _):
+        from sqlmodel import SQLModel  # noqa: PLC0415
+
+        tables = SQLModel.metadata.sorted_tables
+        return [[list(map(tuple, connection.execute(select(table)))) for table in tables]]
+
+    assert "730264" not in str(await sql.run(everything, [None]))
