@@ -242,7 +242,7 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """Not even the commit of our own store is known: look at *Last payment* first."""
+    """Not even the commit of our own store is known: look first, before doing it again."""
 
 
 # --- looking --------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ class ReadBalance:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Unreserved amounts, one per currency of the wallet; `as_of` is set when the ledger is away."""
+    """Unreserved amounts, one per currency; `as_of` is set when the ledger is away."""
 
     amounts: tuple[Money, ...]
     as_of: datetime | None
@@ -305,7 +305,7 @@ CompareOutcome = Same | Different | KeptExpired | Unavailable
 FindPayeeOutcome = PayeeFound | NoWallet | TooManyLookups | Unavailable
 SetLanguageOutcome = LanguageSet | Unavailable
 OpenWalletOutcome = WalletOpened | WalletOpening | WalletExists | KeptExpired | Unavailable
-ChangePinOutcome = PinChanged | PinOutcome | KeptExpired | Unavailable
+ChangePinOutcome = PinChanged | PinOutcome | KeptExpired | Unconfirmed | Unavailable
 TransferOutcome = (
     Committed
     | InProgress

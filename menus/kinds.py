@@ -1,14 +1,30 @@
 """The kinds of value a conversation is made of: how each is read, shown, stored and sized.
 
-Pure: text in, frozen values out. No clock, no store, no I/O; `phonenumbers` is the only
-dependency. A kind that must look something up asks for an effect; it never does it itself.
+A field of a form names its kind as its type (kind.py says what a kind is). Pure: text in, frozen
+values out; no clock, no store, no I/O. A kind that must look something up asks for an effect
+(lookups.py); it never does it itself.
 """
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
+from typing import ClassVar, Final
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+
+from menus.kind import Context, Json, Kind, Option, Refusal
+from menus.reading import plain
+
+PHNOM_PENH = timezone(timedelta(hours=7))  # no daylight saving, so no time-zone database
 
 
-class Currency(StrEnum):
+# --- money ------------------------------------------------------------------------------------
+
+
+class Currency(Kind, StrEnum):
     """ISO 4217 code. Riel has 0 decimals (CLDR says 2 and is wrong for Bakong), dollars 2."""
 
     KHR = "KHR"
@@ -18,17 +34,121 @@ class Currency(StrEnum):
     def decimals(self) -> int:
         return 0 if self is Currency.KHR else 2
 
+    @classmethod
+    def options(cls, context: Context) -> tuple[Option, ...]:  # noqa: ARG003 - always the same
+        return tuple(Option(currency.value, f"currency.{currency.value}") for currency in cls)
+
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "Currency | Refusal":  # noqa: ARG003
+        return _CURRENCY_WORDS.get((plain(text) or "").lower()) or Refusal("engine.choose")
+
+    @classmethod
+    def implied(cls, answers: Mapping[str, Kind]) -> "Currency | None":
+        return next((a.currency for a in answers.values() if isinstance(a, Money)), None)
+
+    @property
+    def show(self) -> str:
+        return self.value
+
+    def dump(self) -> Json:
+        return self.value
+
+    @classmethod
+    def load(cls, dumped: Json) -> "Currency":
+        return cls(str(dumped))
+
+    @classmethod
+    def worst(cls) -> Sequence["Currency"]:
+        return tuple(cls)
+
+
+_CURRENCY_WORDS: Final = {
+    **dict.fromkeys(("khr", "riel", "riels", "r", "៛", "រៀល"), Currency.KHR),
+    **dict.fromkeys(("usd", "us$", "$", "dollar", "dollars", "ដុល្លារ"), Currency.USD),
+}
+_WORD = "|".join(re.escape(word) for word in sorted(_CURRENCY_WORDS, key=len, reverse=True))
+# The one expression that reads an amount. Thousands stand in groups of three with one kind of
+# separator; `.` or a typed `*` begins at most two decimals. "5.000" and "12,50" mean different
+# things to different people, so they mean nothing here. Nine digits are the longest amount.
+_AMOUNT: Final = re.compile(
+    rf"(?P<before>{_WORD})?\ ?"
+    r"(?P<whole>0|[1-9]\d{0,8}|[1-9]\d{0,2}(?:,\d{3}){1,2}|[1-9]\d{0,2}(?:\ \d{3}){1,2})"
+    r"(?:[.*](?P<part>\d{1,2}))?"
+    rf"\ ?(?P<after>{_WORD})?",
+    re.VERBOSE | re.ASCII,
+)
+_MOST: Final = {Currency.KHR: 999_999_999, Currency.USD: 999_999_99}
+
 
 @dataclass(frozen=True, slots=True, order=True)
-class Money:
+class Money(Kind):
     """`minor` integer minor units (riel; US cents) of `currency`. Never a float."""
 
     currency: Currency
     minor: int
 
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "Money | Refusal":
+        chosen = context.answer(Currency)
+        money = cls.read(text, chosen or Currency.KHR)
+        if isinstance(money, Refusal):
+            return money
+        wallet = context.facts.wallet
+        if money.currency is Currency.USD and not (wallet and wallet.dollars):
+            return Refusal("money.no_dollars")
+        if chosen and money.currency is not chosen:
+            return Refusal("money.other_currency", {"currency": chosen.show})
+        return money
+
+    @classmethod
+    def read(cls, text: str, unless_written: Currency) -> "Money | Refusal":
+        """Read an amount; a currency written with it counts, else `unless_written`."""
+        found = _AMOUNT.fullmatch((plain(text) or "").lower())
+        if not found:
+            return Refusal("money.unclear")
+        written = {_CURRENCY_WORDS[word] for word in found.group(1, "after") if word}
+        if len(written) > 1:
+            return Refusal("money.unclear")
+        currency = written.pop() if written else unless_written
+        part = found["part"] or ""
+        if part and not currency.decimals:
+            return Refusal("money.whole_riel")
+        minor = int(re.sub(r"\D", "", found["whole"]) + part.ljust(currency.decimals, "0"))
+        return cls(currency, minor) if 0 < minor <= _MOST[currency] else Refusal("money.unclear")
+
+    @property
+    def show(self) -> str:
+        if not self.currency.decimals:
+            return f"{self.minor:,} {self.currency.value}"
+        whole, part = divmod(self.minor, 100)
+        return f"{whole:,}.{part:02} {self.currency.value}"
+
+    def dump(self) -> Json:
+        return [self.currency.value, self.minor]
+
+    @classmethod
+    def load(cls, dumped: Json) -> "Money":
+        match dumped:
+            case [str(currency), int(minor)]:
+                return cls(Currency(currency), minor)
+            case _:
+                raise ValueError("not money")
+
+    @classmethod
+    def worst(cls) -> Sequence["Money"]:
+        return tuple(cls(currency, most) for currency, most in _MOST.items())
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+REGION: Final = "KH"
+COUNTRY_CODE: Final = 855
+_E164: Final = re.compile(r"\+[0-9]{8,15}").fullmatch
+_NUMBER: Final = re.compile(r"\+?[ (]*\d[\d ().\-/]{5,30}").fullmatch
+
 
 @dataclass(frozen=True, slots=True, order=True)
-class Msisdn:
+class Msisdn(Kind):
     """A mobile number in E.164 with its plus sign: "+85512345601"."""
 
     e164: str
@@ -36,9 +156,141 @@ class Msisdn:
     def __str__(self) -> str:
         return self.e164
 
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "Msisdn | Refusal":  # noqa: ARG003
+        return cls.read(text)
+
+    @classmethod
+    def read(cls, text: str) -> "Msisdn | Refusal":
+        """Read a Cambodian mobile number in any of the ways people write one."""
+        written = plain(text) or ""
+        if not _NUMBER(written):
+            return Refusal("number.unclear")
+        digits = re.sub(r"\D", "", written)
+        if digits.startswith("00855"):
+            digits = digits[2:]  # 00 is no exit code here: 0085512… would be Brazil's +55 12…
+        sign = "+" if written.startswith("+") or digits.startswith("855") else ""
+        try:
+            number = phonenumbers.parse(sign + digits, REGION)
+        except NumberParseException:
+            return Refusal("number.unclear")
+        if number.country_code != COUNTRY_CODE or not phonenumbers.is_valid_number(number):
+            return Refusal("number.unclear")
+        if phonenumbers.number_type(number) != PhoneNumberType.MOBILE:
+            return Refusal("number.not_mobile")
+        return cls(phonenumbers.format_number(number, PhoneNumberFormat.E164))
+
+    @property
+    def show(self) -> str:
+        """As people here write it: "012 345 601"."""
+        national = "0" + self.e164.removeprefix(f"+{COUNTRY_CODE}")
+        return f"{national[:3]} {national[3:6]} {national[6:]}"
+
+    @property
+    def tail(self) -> str:
+        """The end that tells numbers apart, for receipts; two dots, for "…" is not in GSM-7."""
+        return f"..{self.e164[-3:]}"
+
+    def dump(self) -> Json:
+        return self.e164
+
+    @classmethod
+    def load(cls, dumped: Json) -> "Msisdn":
+        if not isinstance(dumped, str) or not _E164(dumped):
+            raise ValueError("not a number")
+        return cls(dumped)
+
+    @classmethod
+    def worst(cls) -> Sequence["Msisdn"]:
+        return (cls("+855961234567"),)
+
+
+# --- PINs -------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
-class Pin:
-    """Digits of a PIN. Never shown, logged or stored: its repr is always the same."""
+class Pin(Kind):
+    """Digits of a PIN. Never shown, logged or stored: its repr is always the same.
+
+    A form receives it for its effect only; by the time of its reply it is `FORGOTTEN`.
+    """
 
     digits: str = field(repr=False)
+
+    secret: ClassVar[bool] = True
+    dialable: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "Pin | Refusal":
+        length = context.facts.service.pin_length
+        digits = plain(text) or ""
+        if len(digits) == length and digits.isdigit():  # plain leaves no digits but 0-9
+            return cls(digits)
+        return Refusal("pin.length")
+
+    def holes(self, name: str) -> dict[str, str]:  # noqa: ARG002 - it fills none
+        return {}
+
+    def dump(self) -> Json:
+        raise TypeError("a PIN is never saved")
+
+
+FORGOTTEN: Final = Pin("")
+
+
+# --- choices --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Language(Kind):
+    """A language the service speaks, by its code."""
+
+    code: str
+
+    @classmethod
+    def options(cls, context: Context) -> tuple[Option, ...]:
+        return tuple(Option(code, "language.name", code) for code in context.languages)
+
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "Language | Refusal":
+        code = (plain(text) or "").lower()
+        return cls(code) if code in context.languages else Refusal("engine.choose")
+
+    @property
+    def show(self) -> str:
+        return self.code
+
+    def dump(self) -> Json:
+        return self.code
+
+    @classmethod
+    def load(cls, dumped: Json) -> "Language":
+        return cls(str(dumped))
+
+    @classmethod
+    def worst(cls) -> Sequence["Language"]:
+        return (cls("km"),)
+
+
+# --- how other people are shown -------------------------------------------------------------------
+
+
+def masked_name(name: str) -> str:
+    """Enough to recognise somebody one knows: first letters of the first and the last word.
+
+    >>> masked_name("Sok Dara")
+    'S*** D***'
+    """
+    initials = [word[0].upper()[0] for word in name.split() if word[0].isalpha()]
+    shown = initials if len(initials) < 2 else (initials[0], initials[-1])  # noqa: PLR2004 - two
+    return " ".join(f"{initial}***" for initial in shown)
+
+
+def shown_other(name: str, number: Msisdn | None) -> str:
+    """Say who the other party is: "S*** D*** ..601"; `name` is masked already."""
+    return " ".join(part for part in (name, number.tail if number else "") if part)
+
+
+def shown_time(at: datetime) -> str:
+    """Say when, in Phnom Penh: "14:02 22/11"."""
+    return at.astimezone(PHNOM_PENH).strftime("%H:%M %d/%m")

@@ -1,0 +1,47 @@
+"""All forms in the order people meet them, and the menus they stand in.
+
+Direct-dial numbers belong to the forms (`@form(…, dial=…)`) and never change with role or menu:
+people keep the strings in their phones. To add a menu item: one file in flows/, one line here,
+its texts.
+"""
+
+from menus.facts import Facts
+from menus.flows.balance import BalanceForm
+from menus.flows.change_pin import ChangePinForm
+from menus.flows.language import ChooseLanguage
+from menus.flows.last_payment import LastPaymentForm
+from menus.flows.open_wallet import OpenWalletForm
+from menus.flows.send_money import SendMoney
+from menus.forms import HOME, Catalogue, Menu
+
+FORMS = (
+    ChooseLanguage,
+    OpenWalletForm,
+    SendMoney,
+    BalanceForm,
+    LastPaymentForm,
+    ChangePinForm,
+)
+
+NEWCOMER = Menu(HOME, (OpenWalletForm, ChooseLanguage), title="home.newcomer")
+OPENING = Menu(HOME, (ChooseLanguage,), title="home.opening")
+SUBSCRIBER = Menu(HOME, (SendMoney, BalanceForm, LastPaymentForm, ChangePinForm, ChooseLanguage))
+HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
+
+MENUS = (NEWCOMER, OPENING, SUBSCRIBER, HELD)
+
+
+def menu_for(facts: Facts) -> Menu:
+    """Choose the menu a person is shown at home; every role has the subscriber's, for now."""
+    if facts.wallet is None:
+        return NEWCOMER
+    match facts.wallet.state:
+        case "opening":
+            return OPENING
+        case "held":
+            return HELD
+        case "open":
+            return SUBSCRIBER
+
+
+CATALOGUE = Catalogue(FORMS, menu_for, first=ChooseLanguage)

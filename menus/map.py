@@ -1,0 +1,53 @@
+"""Draws the map of all screens as Mermaid text, from what explore.py walked through.
+
+Left out, because with them nobody could read it: ways back and home, ways to where one already
+is, and the ending that every form has when a part of the service does not answer. Screens are
+named by their texts in the default language, not by the values of one walk.
+"""
+
+import re
+from collections.abc import Iterable
+
+from menus.explore import Findings, Seen
+from menus.forms import HOME
+from menus.text.load import DEFAULT_LANGUAGE, Language
+
+_LEFT_OUT = ("0", "00", "9")
+_EVERYWHERE = ("resume", "Unavailable")
+
+
+def draw(found: Findings, texts: Language) -> str:
+    """Give the map: a node for each screen, a rounded one where the session ends."""
+    screens: dict[str, list[Seen]] = {}
+    for seen in found.seen.values():
+        if seen.language == DEFAULT_LANGUAGE:
+            screens.setdefault(seen.place, []).append(seen)
+    ways = {
+        (start, end)
+        for start, typed, end in found.ways
+        if typed not in _LEFT_OUT and start != end and not _obvious(start, end)
+    }
+    lines = ["flowchart LR"]
+    for place in sorted({place for way in ways for place in way}):
+        left, right = ("([", "])") if screens[place][0].page.end else ("[", "]")
+        lines.append(f'  {_id(place)}{left}"{_label(place, screens[place], texts)}"{right}')
+    lines += [f"  {_id(start)} --> {_id(end)}" for start, end in sorted(ways)]
+    return "\n".join(lines) + "\n"
+
+
+def _obvious(start: str, end: str) -> bool:
+    at_menu = end.startswith((f"menu.{HOME}", f"{HOME}."))
+    return at_menu or start in _EVERYWHERE or end.endswith(_EVERYWHERE)
+
+
+def _id(place: str) -> str:
+    return re.sub(r"\W+", "_", place)
+
+
+def _label(place: str, seen: Iterable[Seen], texts: Language) -> str:
+    """Name a screen by its own text, a menu also by its lines, an ending by all that it may say."""
+    own = [place] if place in texts else []
+    entries = [key for key in next(iter(seen)).keys if key.startswith("menu.")]
+    keys = [*own, *entries] or dict.fromkeys(one.keys[0] for one in seen)
+    said = "\n".join(texts[key].pattern for key in keys)
+    return said.replace("#", "#35;").replace('"', "#quot;").replace("\n", "<br/>")

@@ -1,0 +1,120 @@
+"""Who dials, and what they type, when every conversation is walked (explore.py).
+
+One person per situation that a form, a menu or a check tells apart, with the largest figures, and
+every kind of input: what is asked for, in its longest form, and what is wrong in each known way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from menus.effects import LimitKind
+from menus.facts import Facts, Recent, Service, WalletFacts
+from menus.kinds import Currency, Money, Msisdn
+from menus.limits import Sendable
+from menus.worst import NOW, worst
+
+PIN: Final = "730264"
+OTHER: Final = Msisdn.worst()[0]
+_OWN: Final = Msisdn("+85512345601")
+_TYPED_NUMBER: Final = OTHER.show.replace(" ", "")
+
+# Typed everywhere: the commands, nothing, nonsense, a text whose direction is turned, too much.
+ANYWHERE: Final = ("0", "00", "", "x", "\u202e1", "៥" * 200)
+CHOICES: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
+SECRETS: Final = (PIN, "123456", "1234")  # a good one, a weak one, a short one
+ANSWERS: Final = (
+    _TYPED_NUMBER,
+    "012345601",  # one's own
+    "023721234",  # no mobile
+    "999999999",
+    "999999.99",
+    "999999999 KHR",
+    "999999.99 USD",
+    "1.5 KHR",
+)
+DIALLED: Final = (
+    (),
+    (_TYPED_NUMBER,),
+    (_TYPED_NUMBER, "999999999"),
+    (_TYPED_NUMBER, "999999.99 USD"),
+    (_TYPED_NUMBER, "999999999", PIN),
+    ("x", "x", "x"),
+)
+# What they write by SMS, after the words that open a form.
+WRITTEN: Final = (
+    "",
+    f"999999999 {_TYPED_NUMBER}",
+    f"999999.99 USD {_TYPED_NUMBER}",
+    f"1 {_TYPED_NUMBER}",
+    "999999999 012345601",
+    "5000 023721234",
+    "x",
+)
+ALSO_WRITTEN: Final = ("HELP", "", "hello", "YES", "YES 8888", f"YES 888888 {PIN}")
+SERVICE: Final = Service(bank="Bank of Cambodia", service_code="*855#", shortcode="855")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in one situation."""
+
+    name: str
+    facts: Facts
+
+
+def people(language: str) -> tuple[Person, ...]:
+    """Everybody who may dial, speaking one language. A role with a menu of its own joins here."""
+    stranger = Facts(_OWN, NOW, "w" * 22, language, None, SERVICE)
+    wallets = {
+        "opening": WalletFacts("opening"),
+        "riel only": WalletFacts("open", sendable=_sendable()),
+        "dollars": WalletFacts("open", dollars=True, sendable=_sendable()),
+        "held": WalletFacts("held", sendable=_sendable()),
+        **{f"at limit {kind}": _limited(kind) for kind in LimitKind},
+        **{f"paid before, settled {settled}": _repeating(settled) for settled in (True, False)},
+    }
+    return (
+        Person("first dial", replace(stranger, language=None, service=_spoken(language))),
+        Person("no wallet", stranger),
+        *(Person(name, replace(stranger, wallet=wallet)) for name, wallet in wallets.items()),
+    )
+
+
+def _spoken(language: str) -> Service:
+    return replace(SERVICE, language=language)
+
+
+def _sendable(**tight: int) -> Mapping[Currency, Sendable]:
+    most = {money.currency: money.minor for money in Money.worst()}
+    rooms = ("per_transfer", "sms", "balance", "day", "month")
+    return {
+        currency: Sendable(
+            **{
+                "least": 1,
+                "count": 9,
+                **{room: largest - tight.get(room, 0) for room in rooms},
+                **{name: left for name, left in tight.items() if name not in rooms},
+            }
+        )
+        for currency, largest in most.items()
+    }
+
+
+def _limited(kind: LimitKind) -> WalletFacts:
+    """Make a wallet where the largest amount just passes every limit but one."""
+    tight = {
+        LimitKind.LEAST: {"least": 10**9},
+        LimitKind.MOST: {"per_transfer": 1},
+        LimitKind.SMS: {"sms": 1},
+        LimitKind.BALANCE: {"balance": 1},
+        LimitKind.DAY: {"day": 1},
+        LimitKind.MONTH: {"month": 1},
+        LimitKind.COUNT: {"count": 0},
+    }
+    return WalletFacts("open", sendable=_sendable(**tight[kind]))
+
+
+def _repeating(settled: bool) -> WalletFacts:  # noqa: FBT001 - a row of a table
+    paid = Recent(OTHER, Money.worst()[0], NOW, settled, worst(str, "ref")[0])
+    return WalletFacts("open", sendable=_sendable(), recent=(paid,))

@@ -1,0 +1,119 @@
+"""What is told by SMS when something has become true, in the words of its receiver.
+
+Each is a frozen value that says itself; the gateway queues it inside the commit that makes it
+true. English takes one SMS and Khmer at most two (menus.lint proves it). Nothing here knows
+tables, carriers or time: the moment is a field.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from menus.kinds import Money, Msisdn, shown_other, shown_time
+from menus.text.load import Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """To the sender: the ledger has committed it. `name` is masked, empty when unknown."""
+
+    ref: str
+    amount: Money
+    to: Msisdn
+    name: str
+    at: datetime
+    balance: Money
+    left_today: Money
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(
+            language,
+            "receipt.sent",
+            ref=self.ref,
+            amount=self.amount.show,
+            other=shown_other(self.name, self.to),
+            time=shown_time(self.at),
+            balance=self.balance.show,
+            left=self.left_today.show,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """To the receiver. Money from outside may come with neither number nor name."""
+
+    ref: str
+    amount: Money
+    sender: Msisdn | None
+    name: str
+    at: datetime
+    balance: Money
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        other = shown_other(self.name, self.sender)
+        holes = {
+            "ref": self.ref,
+            "amount": self.amount.show,
+            "time": shown_time(self.at),
+            "balance": self.balance.show,
+        }
+        if not other:
+            return texts.say(language, "receipt.received_unnamed", **holes)
+        return texts.say(language, "receipt.received", other=other, **holes)
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """To the sender: the ledger refused it finally, or it was cancelled. No money moved."""
+
+    ref: str
+    amount: Money
+    name: str
+    balance: Money
+    to: Msisdn | None = None
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        other = shown_other(self.name, self.to)
+        holes = {"ref": self.ref, "amount": self.amount.show, "balance": self.balance.show}
+        if not other:
+            return texts.say(language, "receipt.not_sent_unnamed", **holes)
+        return texts.say(language, "receipt.not_sent", other=other, **holes)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The wallet is on the ledger."""
+
+    bank: str
+    service_code: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.opened", bank=self.bank, service_code=self.service_code)
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningFailed:
+    """The ledger refused the new wallet; it may be opened again."""
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.opening_failed")
+
+
+@dataclass(frozen=True, slots=True)
+class PinLockedNotice:
+    """Wrong PINs have locked sending, told by SMS in case somebody else typed them."""
+
+    until: datetime
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.pin_locked", until=shown_time(self.until))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldNotice:
+    """The wallet is held: it receives and does not send."""
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.held")
+
+
+Notice = Sent | Received | NotSent | Opened | OpeningFailed | PinLockedNotice | HeldNotice

@@ -1,0 +1,71 @@
+"""What may be sent, and which limit refuses: the same arithmetic on the page and at the desk."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from menus.effects import LimitKind, OverLimit
+from menus.kinds import Currency, Money
+from menus.limits import Caps, Used, business_day, business_month, refusal, sendable
+
+CAPS = Caps(least=100, most=5000, day=8000, month=9000, count_per_day=3, held=20_000, sms_most=1000)
+
+
+def khr(minor):
+    return Money(Currency.KHR, minor)
+
+
+@pytest.mark.parametrize(
+    ("amount", "used", "available", "sms", "limit", "left"),
+    [
+        (99, Used(), 50_000, False, LimitKind.LEAST, 100),
+        (5001, Used(), 50_000, False, LimitKind.MOST, 5000),
+        (1001, Used(), 50_000, True, LimitKind.SMS, 1000),
+        (5001, Used(), 50_000, True, LimitKind.MOST, 5000),
+        (701, Used(), 700, False, LimitKind.BALANCE, 700),
+        (101, Used(), -5, False, LimitKind.BALANCE, 0),
+        (2001, Used(day=6000), 50_000, False, LimitKind.DAY, 2000),
+        (2001, Used(day=6000, month=8500), 50_000, False, LimitKind.DAY, 2000),
+        (501, Used(day=6000, month=8500), 50_000, False, LimitKind.MONTH, 500),
+        (100, Used(count=3), 50_000, False, LimitKind.COUNT, 0),
+        (100, Used(day=9_999), 50_000, False, LimitKind.DAY, 0),
+    ],
+)
+def test_the_first_limit_in_order_refuses_and_says_what_it_leaves(  # noqa: PLR0917 - a table
+    amount, used, available, sms, limit, left
+):
+    room = sendable(CAPS, used, available)
+    assert refusal(khr(amount), room, sms=sms) == OverLimit(limit, khr(left))
+
+
+def test_what_is_within_all_limits_is_not_refused():
+    room = sendable(CAPS, Used(day=3000, count=2), 50_000)
+    assert refusal(khr(5000), room) is None
+    assert refusal(khr(1000), room, sms=True) is None
+
+
+@given(
+    st.builds(Used, st.integers(0, 12_000), st.integers(0, 12_000), st.integers(0, 5)),
+    st.integers(-10, 12_000),
+    st.integers(1, 12_000),
+)
+def test_most_is_exactly_what_is_not_refused(used, available, amount):
+    room = sendable(CAPS, used, available)
+    refused = refusal(khr(amount), room)
+    assert (refused is None) == (CAPS.least <= amount <= room.most)
+    assert room.by in LimitKind
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        (datetime(2026, 11, 22, 16, 59, 59, tzinfo=UTC), "2026-11-22"),
+        (datetime(2026, 11, 22, 17, 0, tzinfo=UTC), "2026-11-23"),
+        (datetime(2026, 12, 31, 17, 0, tzinfo=UTC), "2027-01-01"),
+    ],
+)
+def test_the_business_day_begins_at_midnight_in_phnom_penh(at, day):
+    assert business_day(at) == day
+    assert business_month(at) == day[:7]

@@ -1,0 +1,247 @@
+"""One SMS fills the same forms as a conversation does, and pays only after its code came back."""
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from talk import CHAN, DOLLARS, NOW, OPEN, PIN, SOK, Phone, World, answering, texts, transfers
+
+from menus.effects import (
+    AskAgain,
+    Committed,
+    InProgress,
+    LimitKind,
+    OverLimit,
+    ReadBalance,
+    Transfer,
+    Unavailable,
+    WrongPin,
+)
+from menus.engine import Recent
+from menus.kinds import Currency, Money, Pin
+from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
+
+SMS = SmsEngine(texts())
+RICH = replace(SOK, wallet=DOLLARS, fresh_id="intent-1")
+RIEL = Money(Currency.KHR, 5000)
+NOT_SENT = "This one was not sent: write it again if you want it."
+
+
+def send(text, facts=SOK, world=None):
+    """What the service says in the end, and what it would store."""
+    world, said = world or World(), SMS.hear(text, facts)
+    while isinstance(said, Asks):
+        said = SMS.heard(said, world(said.effect), facts)
+    return said
+
+
+def answer(text, facts=SOK, world=None):
+    said = send(text, facts, world)
+    assert isinstance(said, Reply), said
+    return said.text
+
+
+def pay(challenge, pin, facts=SOK, world=None):
+    stored = json.loads(json.dumps(dict(challenge.answers)))
+    world, said = (
+        world or World(),
+        SMS.confirmed(challenge.form, stored, challenge.intent, Pin(pin), facts),
+    )
+    while isinstance(said, Asks):
+        said = SMS.heard(said, world(said.effect), facts)
+    return said.text
+
+
+# --- sending --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("SEND 5000 012345602", "send 5,000 012 345 602", "Send: 5000, 012-345-602."),
+        *("SEND5000 012345602", "  send   5 000   +855 12 345 602", "SEND ៥០០០ ០១២៣៤៥៦០២"),
+        *("send 5000 riel to 012345602", "SEND 012345602 5000", "ផ្ញើ ៥,០០០ ០១២ ៣៤៥ ៦០២"),
+        *("SEND 5000៛ 0085512345602", "Send\u200b 5000\n012345602", "SEND 5000#012345602"),
+    ],
+)
+def test_a_payment_in_all_its_spellings_ends_in_a_challenge(text):
+    said = send(text, replace(SOK, fresh_id="intent-1"))
+    assert isinstance(said, Challenge)
+    assert said.form == "send"
+    assert said.answers == {
+        "to": ["+85512345602", "a@bank", "C*** T***"],
+        "amount": ["KHR", 5000],
+    }
+    assert said.intent == "intent-1"
+    assert said.reply("4821").text == (
+        "Send 5,000 KHR to C*** T*** 012 345 602? Within 5 minutes answer YES 4821 and your PIN. "
+        "Not you? Do nothing."
+    )
+
+
+@pytest.mark.parametrize("text", ["SEND $12.50 012345602", "send 12.5 usd 012345602"])
+def test_dollars_are_written(text):
+    said = send(text, RICH)
+    assert isinstance(said, Challenge)
+    assert said.answers["amount"] == ["USD", 1250]
+    assert answer(text).startswith("Your wallet has no dollars.")
+
+
+def test_sms_and_ussd_end_in_the_same_effect():
+    for text, typed, facts in (
+        ("SEND 5000 012345602", ("1", "012345602", "5000"), SOK),
+        ("SEND $5 012345602", ("1", "012345602", "2", "5"), RICH),
+        ("SEND 500 riel 012345602", ("1", "012345602", "1", "500"), RICH),
+    ):
+        by_ussd = transfers(Phone(facts).dial().type(*typed, PIN))[0]
+        world = World()
+        challenge = send(text, replace(facts, fresh_id=by_ussd.intent))
+        pay(challenge, PIN, facts, world)
+        assert world.done == [by_ussd]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("SEND", "To send write: SEND amount number."),
+        ("SEND 5000", "To send write: SEND amount number."),
+        ("SEND lunch Dara", "To send write: SEND amount number."),
+        ("SEND 12345678 10000000", "To send write: SEND amount number."),
+        ("SEND 5000 012345602 730264", "To send write: SEND amount number."),
+        ("SEND 5000 012345601", "That is your own number."),
+        ("SEND 5000 012345605", "012 345 605 has no wallet yet. Ask them to dial *855#."),
+        ("SEND 50 012345602", "Send at least 100 KHR."),
+        ("SEND 300000 012345602", "By SMS at most 200,000 KHR at once. For more dial *855#."),
+        ("SEND 50.5 012345602", "Riel has no decimals."),
+        ("SEND 5000 023880123", "That is not a mobile number."),
+    ],
+)
+def test_what_cannot_be_sent_is_answered_with_the_reason(text, says):
+    assert answer(text).startswith(says)
+
+
+def test_paying_the_same_again_is_said_before_the_code_and_agreed_to_with_it():
+    paid = Recent(CHAN, RIEL, NOW, settled=True, ref="R6")
+    facts = replace(SOK, wallet=replace(OPEN, recent=(paid,)))
+    said = send("SEND 5000 012345602", facts)
+    assert isinstance(said, Challenge)
+    assert said.reply("4821").text.startswith("You sent 5,000 KHR to C*** T*** ..602 at 14:00")
+    world = World()
+    pay(said, PIN, facts, world)
+    assert [effect.again for effect in world.done] == [True]
+
+
+# --- YES ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["YES 4821 730264", "yes: 4821, 730264.", "Yes៤៨២១ ៧៣០២៦៤", "YES code 4821 pin 730264"]
+)
+def test_a_code_and_a_pin_are_taken_apart(text):
+    assert SMS.hear(text, SOK) == Confirmation("4821", Pin("730264"))
+    assert "730264" not in repr(SMS.hear(text, SOK))
+
+
+@pytest.mark.parametrize("text", ["YES", "YES 730264", "YES 4821 73026", "yes please 1 2 3 4"])
+def test_a_yes_that_lacks_something_pays_nothing(text):
+    assert answer(text) == "To pay answer: YES, the code, and your PIN. Nothing was paid."
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (
+            Committed("R7", CHAN, "C*** T***", RIEL, Money(Currency.KHR, 395_000)),
+            "Sent 5,000 KHR to C*** T*** ..602. Ref R7. Balance 395,000 KHR",
+        ),
+        (InProgress("R7"), "In progress, ref R7. An SMS will tell. Do not pay again."),
+        (WrongPin(2), "Wrong PIN, 2 tries left. Answer YES, the code and your PIN again."),
+        (
+            OverLimit(LimitKind.DAY, Money(Currency.KHR, 2000)),
+            "Today you can still send 2,000 KHR. " + NOT_SENT,
+        ),
+        (
+            AskAgain("R6", RIEL, CHAN, NOW, settled=True),
+            "You sent 5,000 KHR to ..602 at 14:00 22/11. " + NOT_SENT,
+        ),
+        (Unavailable(), "Not possible right now. Nothing was done. Please try later."),
+    ],
+)
+def test_what_came_of_a_payment_is_told(outcome, says):
+    challenge = send("SEND 5000 012345602")
+    assert pay(challenge, PIN, world=answering((Transfer, outcome))) == says
+
+
+def test_a_challenge_of_another_release_pays_nothing():
+    world = World()
+    for form, answers in (("send", {"to": 7}), ("send", {}), ("send", {"x": 1})):
+        said = SMS.confirmed(form, answers, "i", Pin(PIN), SOK)
+        assert said == SMS.no_challenge(SOK)
+    assert isinstance(SMS.confirmed("gone", {}, "i", Pin(PIN), SOK), Reply)
+    assert world.done == []
+
+
+def test_a_wallet_held_since_the_challenge_pays_nothing():
+    challenge = send("SEND 5000 012345602")
+    held = replace(SOK, wallet=replace(OPEN, state="held"))
+    assert pay(challenge, PIN, held) == "Your wallet cannot do this now. Dial *855# to see why."
+
+
+# --- the others -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("BAL", "Balance: 400,000 KHR"),
+        ("balance?", "Balance: 400,000 KHR"),
+        ("សមតុល្យ", "Balance: 400,000 KHR"),
+        ("Last payment", "There is no payment yet."),
+        ("status", "There is no payment yet."),
+        ("HELP", "SEND amount number, BAL, LAST."),
+        ("?", "SEND amount number, BAL, LAST."),
+        ("hello", "Not understood."),
+        ("SENDER 5000 012345602", "Not understood."),
+        ("", "Not understood."),
+        ("\u202eSEND 5000 012345602", "Not understood."),
+        ("5" * 10_000, "Not understood."),
+    ],
+)
+def test_every_sms_gets_a_short_answer(text, says):
+    assert answer(text).startswith(says)
+
+
+def test_people_without_a_wallet_are_told_how_to_get_one():
+    facts = replace(SOK, wallet=None)
+    for text in ("SEND 5000 012345602", "BAL"):
+        assert answer(text, facts) == "You have no wallet yet. Dial *855# to open one."
+    opening = replace(SOK, wallet=replace(OPEN, state="opening"))
+    assert answer("BAL", opening).startswith("Your wallet cannot do this now.")
+
+
+def test_an_sms_of_no_questions_asks_its_effect_at_once():
+    said = SMS.hear("BAL", SOK)
+    assert isinstance(said, Asks)
+    assert said.effect == ReadBalance()
+
+
+@given(
+    st.text(alphabet=st.characters(), max_size=200), st.sampled_from(["", "SEND ", "YES ", "BAL"])
+)
+def test_whatever_is_written_is_answered(text, word):
+    assert isinstance(send(word + text), Reply | Challenge | Confirmation)
+
+
+@given(st.text(alphabet="0123456789 ,.-+/$៛rRto", max_size=180))
+def test_almost_payments_are_read_in_one_way_or_not_at_all(text):
+    said = send("SEND " + text, RICH)
+    assert isinstance(said, Reply | Challenge)
+
+
+def test_the_slowest_text_is_read_fast():
+    started = time.perf_counter()
+    send("SEND " + "1 " * 88)
+    assert time.perf_counter() - started < 0.5
