@@ -206,7 +206,9 @@ class Outbox:
     async def _end(self, hashes: Sequence[str], state: str, *, never_sent: bool = False) -> None:
         """These can never commit: give everything back, once, and tell their owners."""
         now = self._clock.now()
-        asked = GiveUp(hashes, state, never_sent, to_ms(now), business_day(now))
+        asked = GiveUp(
+            hashes, state, never_sent=never_sent, now_ms=to_ms(now), day=business_day(now)
+        )
         (ended,) = await self._sql.run(partial(give_up, self._receipts), [asked])
         for one in ended:
             self._waiters.wake(one.tx_hash, state)

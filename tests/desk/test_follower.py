@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
+from clocks import FakeClock
 from custody_parts import SUBSCRIBER, WALLET, make_wallet
 from money_parts import (
     BORA,
@@ -29,7 +30,7 @@ from sqlalchemy import insert, update
 
 from gateway.desk.amounts import Assets
 from gateway.follower import Place, Settle, settle, start_cursor
-from gateway.stores.sql import open_sql
+from gateway.stores.sql import StoreUnavailable, open_sql
 from gateway.stores.tables import Cursor, table_of
 from ledger_client.ledger import (
     AddAssetQuantity,
@@ -122,6 +123,38 @@ async def test_two_processes_at_one_block_settle_it_once(sql, database_url, cloc
     await other.close()
     assert {one.place for one in both} == {Place.NEXT, Place.SETTLED}
     assert await holding(sql, DARA) == (395_994, 0, 0)
+
+
+class LosesOneReply:
+    """A store whose first settling commit happens and whose answer is lost."""
+
+    def __init__(self, sql) -> None:
+        self.sql, self.lost = sql, False
+
+    async def run(self, operation, items, **how):
+        result = await self.sql.run(operation, items, **how)
+        if getattr(operation, "func", None) is settle and not self.lost:
+            self.lost = True
+            raise StoreUnavailable("the reply was lost", maybe_committed=True)
+        return result
+
+
+async def test_a_settling_commit_whose_reply_was_lost_still_wakes_its_turn(sql, clock):
+    ledger = MemoryLedger()
+    await person(sql, DARA, ledger, riel=400_000)
+    await person(sql, THIDA, ledger)
+    store = LosesOneReply(sql)
+    async with Desk(store, ledger, clock, any_pin=True).running() as desk:
+        paying = asyncio.ensure_future(desk.pay(DARA, THIDA, khr(5_000), wait_s=60))
+        await eventually(lambda: done(paying, clock))
+        assert isinstance(await paying, Committed)
+    assert store.lost
+    assert await holding(sql, DARA) == (395_000, 0, 0)
+
+
+async def done(paying: asyncio.Future, clock: FakeClock) -> bool:
+    await clock.advance(0.1)
+    return paying.done()
 
 
 # ---- in order

@@ -1,6 +1,7 @@
 """What was signed is sent, exactly as stored, until a block holds it; or never, and cancelled."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from clocks import FakeClock
@@ -22,7 +23,7 @@ from money_parts import (
 )
 from sqlalchemy import insert, update
 
-from gateway.desk.outbox import Lease, hopeless, lease
+from gateway.desk.outbox import GiveUp, Lease, give_up, hopeless, lease
 from gateway.stores.sql import open_sql
 from ledger_client.ledger import TxStatus, Verdict
 from menus.effects import Committed, InProgress
@@ -117,6 +118,21 @@ async def test_what_has_left_once_is_never_cancelled_however_long_it_takes(desk,
         await clock.advance(60)
         await desk.outbox.round()
     assert (await submission(desk, row["tx_hash"]))["state"] == "signed"
+
+
+async def test_what_left_while_another_process_was_about_to_cancel_it_stays(desk, sql):
+    row = await signed(desk)
+    await desk.outbox.round()
+    late = GiveUp(
+        [row["tx_hash"]],
+        "cancelled",
+        never_sent=True,
+        now_ms=row["created_time"],
+        day="2026-11-22",
+    )
+    (ended,) = await sql.run(partial(give_up, desk.receipts), [late])
+    assert ended == []
+    assert await holding(sql, DARA) == (400_000, 5_000, 0)
 
 
 async def test_two_processes_cancel_once(sql, database_url, clock, ledger):

@@ -382,14 +382,30 @@ async def test_a_ref_that_is_taken_is_made_anew(sql, clock, ledger):
     await person(sql, DARA, ledger, riel=400_000)
     await person(sql, THIDA, ledger)
     desk = Desk(sql, ledger, clock, any_pin=True)
-    desk.transfers._entropy = iter([b"aaaaa", b"aaaaa", b"aaaaa", b"bbbbb"]).__next__
-    desk.transfers._entropy = lambda _n, draw=desk.transfers._entropy: draw()
+    draws = iter([b"aaaaa", b"aaaaa", b"aaaaa", b"bbbbb"])
+    desk.transfers._entropy = lambda _n: next(draws)
     for _ in range(2):
         assert isinstance(await desk.pay(DARA, THIDA, khr(500), wait_s=0.01), InProgress)
     refs = [row["ref"] for row in await fetch(sql, TRANSFER)]
     assert len(set(refs)) == 2
     data = [row["data"] for row in await fetch(sql, SUBMISSION)]
     assert all(any(ref.encode() in blob for blob in data) for ref in refs)
+
+
+async def test_one_payment_that_cannot_be_stored_does_not_fail_those_beside_it(sql, clock, ledger):
+    senders = (DARA, BORA, Msisdn("+85512345604"))
+    for sender in senders:
+        await person(sql, sender, ledger, riel=400_000)
+    await person(sql, THIDA, ledger)
+    desk = Desk(sql, ledger, clock, any_pin=True)
+    draws = iter([b"aaaaa", b"aaaaa", b"bbbbb", b"ccccc"])  # two senders draw one ref at once
+    desk.transfers._entropy = lambda _n: next(draws)
+    outcomes = await asyncio.gather(
+        *(desk.pay(sender, THIDA, khr(500), wait_s=0.05) for sender in senders)
+    )
+    assert all(isinstance(outcome, InProgress) for outcome in outcomes)
+    assert len({outcome.ref for outcome in outcomes}) == 3
+    assert await holding(sql, THIDA) == (0, 0, 1_500)
 
 
 def test_a_ref_is_eight_characters_that_can_be_read_out():
