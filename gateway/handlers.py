@@ -19,6 +19,7 @@ from menus import effects as e
 
 LOOK_S: Final = 1.2  # turns that move no money answer within 1.5 s
 LATE_S: Final = 0.8  # what a handler may take beyond its origin's deadline
+TOLD: Final = (e.OpenWallet, e.ChangePin, e.Transfer)  # what changes something of worth is logged
 LOG = logs.get("handlers")
 
 O_co = TypeVar("O_co", bound=e.Outcome, covariant=True)
@@ -65,7 +66,11 @@ class Handlers:
     async def __call__(self, effect: e.Effect, origin: Origin) -> e.Outcome:
         """Carry out `effect`; always an outcome, and in time."""
         outcome = await self._carry_out(effect, origin)
-        self._meters.effects.labels(type(effect).__name__, type(outcome).__name__).inc()
+        asked, came = type(effect).__name__, type(outcome).__name__
+        self._meters.effects.labels(asked, came).inc()
+        if isinstance(effect, TOLD):
+            ref = getattr(outcome, "ref", None)
+            LOG.info("done", effect=asked, outcome=came, ref=ref, turn=origin.turn_key)
         return outcome
 
     async def drain(self) -> None:

@@ -26,7 +26,7 @@ from menus.kinds import Msisdn
 Kind = Literal["code", "receipt", "reply", "notice"]
 PRIORITY: dict[Kind, int] = {"code": 3, "reply": 2, "receipt": 1, "notice": 0}
 
-LEASE_MS: Final = 30_000  # longer than the slowest send
+LEASE_MS: Final = 15_000  # longer than the slowest send, 12 s
 BACKOFF_MS: Final = (2_000, 10_000, 60_000, 300_000, 900_000)  # then given up
 SENDS_MOST: Final = 32  # leased and under way at once
 IDLE_S: Final = 5.0  # a poke comes earlier; this is for messages that others queued

@@ -119,30 +119,41 @@ class Turns:
             return self._apology("busy")
 
     async def _claimed(self, mo: UssdMo) -> UssdMt:
+        """Claim the turn and answer it, or wait for the page of who has it."""
         key = SessionKey(mo.msisdn.e164, mo.carrier, mo.session)
         worker = fresh_id(self._entropy)
-        parts = mo.text.split(SEPARATOR) if mo.text else []
-        claim = await self._sessions.claim(
-            key,
-            worker=worker,
-            length=len(mo.text),
-            lease_s=self._wait_s + FACTS_S + GRACE_S,
-            create=not parts or self._engine.dialable(parts),
-        )
-        match claim.state:
-            case "missing":
-                return self._apology("lost")
-            case "busy":
-                return await self._page_of_other(key, claim)
-            case "fresh" | "claimed":
-                return await self._answer(mo, key, worker, claim)
+        create = not mo.text
+        patience = self._clock.monotonic() + self._wait_s + FACTS_S
+        while True:
+            claim = await self._sessions.claim(
+                key,
+                worker=worker,
+                length=len(mo.text),
+                lease_s=self._wait_s + FACTS_S + GRACE_S,
+                create=create,
+            )
+            match claim.state:
+                case "fresh" | "claimed":
+                    return await self._answer(mo, key, worker, claim)
+                case "missing":
+                    # Unknown, with a text: a deep dial, or a session that was lost on the way.
+                    if create or not await self._dialable(mo):
+                        return self._apology("lost")
+                    create = True
+                case "busy":
+                    left_s = patience - self._clock.monotonic()
+                    record = await self._sessions.wait(
+                        key, version=claim.version, timeout_s=max(left_s, 0.0)
+                    )
+                    if record:
+                        return Record.load(record).mt
+                    if left_s <= 0:
+                        return self._apology("busy")
+                    # Nobody is at work on it any longer, and nothing new came of it: perhaps ours.
 
-    async def _page_of_other(self, key: SessionKey, claim: Claim) -> UssdMt:
-        """Another worker has this session's turn: its page, or the truth that there is none."""
-        record = await self._sessions.wait(
-            key, version=claim.version, timeout_s=self._wait_s + FACTS_S
-        )
-        return Record.load(record).mt if record else self._apology("busy")
+    async def _dialable(self, mo: UssdMo) -> bool:
+        parts = mo.text.split(SEPARATOR)
+        return self._engine.dialable(parts, await self._facts_of(mo.msisdn))
 
     async def _answer(self, mo: UssdMo, key: SessionKey, worker: str, claim: Claim) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""

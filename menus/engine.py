@@ -122,13 +122,17 @@ class Engine:
             raise TypeError(f"{form.name} does not answer {type(outcome).__name__}")
         return self._follow(state, form, built(state, form, FORGOTTEN).reply(outcome), facts)
 
-    def dialable(self, parts: Sequence[str]) -> bool:
-        """Could this have been dialled at once: a direct-dial number and no more than it asks?"""
+    def dialable(self, parts: Sequence[str], facts: Facts) -> bool:
+        """Could this have been dialled at once: a direct-dial number and no more than it asks?
+
+        What is longer is the history of a session that was lost on its way, PIN and all.
+        """
         form = self._dialled.get(parts[0]) if parts else None
         if form is None:
             return False
-        most = sum(question.kind.dialable for question in form.questions)
-        return len(parts) - 1 <= most and all(len(part) <= LONGEST for part in parts)
+        nothing = Context(facts, "", {}, self._texts.languages)
+        wanted = (q for q in form.questions if q.kind.dialable and q.wanted(nothing))
+        return len(parts) - 1 <= len(list(wanted)) and all(len(part) <= LONGEST for part in parts)
 
     def apology(self, kind: Apology, facts: Facts | None) -> Screen:
         """Say that a turn could not be taken; without facts, in the default language."""

@@ -103,6 +103,7 @@ class Walk:
         catalogue: Catalogue,
         texts: Spoken,
         found: Findings,
+        *,
         person: Person,
         language: str,
     ) -> None:
@@ -135,7 +136,7 @@ class Walk:
         for form in self._forms.values():
             for rest in DIALLED if form.dial else ():
                 dialled = (str(form.dial), *rest)
-                if self._engine.dialable(dialled):
+                if self._engine.dialable(dialled, self._facts):
                     yield from self._begin(("dial *" + "*".join(dialled),), dialled=dialled)
 
     def _begin(

@@ -170,7 +170,7 @@ def _walk(texts: Spoken, catalogue: Catalogue, page: PageSize) -> Findings:
     engine, found = Engine(texts, catalogue, page), Findings()
     for language in texts.languages:
         for person in people(language):
-            Walk(engine, catalogue, texts, found, person, language).everywhere()
+            Walk(engine, catalogue, texts, found, person=person, language=language).everywhere()
             write_everything(texts, catalogue, found, person, language)
         _apologise(engine, texts, people(language)[1], language, found)
     return found

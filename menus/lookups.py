@@ -65,8 +65,10 @@ class Payee(Kind):
         return self.to.show
 
     def holes(self, name: str) -> dict[str, str]:
-        """`{to}` is the number; `{to_name}` the masked name, or the number when it has none."""
-        return {name: self.to.show, f"{name}_name": self.name or self.to.show}
+        """`{to_name}` is the masked name, or the number if it has none; `{to_whole}` is both."""
+        number = self.to.show
+        whole = f"{self.name} {number}" if self.name else number
+        return {f"{name}_name": self.name or number, f"{name}_whole": whole}
 
     def dump(self) -> Json:
         return [self.to.e164, self.account_id, self.name]

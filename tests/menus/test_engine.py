@@ -27,7 +27,7 @@ def test_a_payment_from_dialling_to_the_last_page():
     assert phone.screen.splitlines()[0] == "1 Send money"
     assert phone.type("1").screen == "Send to which number?\n0 Back"
     assert phone.type("012345602").screen == "How much, in KHR?\n0 Back"
-    assert phone.type("5000").screen.startswith("Send 5,000 KHR to C*** T***\n012 345 602")
+    assert phone.type("5000").screen.startswith("Send 5,000 KHR to C*** T*** 012 345 602")
     assert phone.turn.secret
     assert phone.type(PIN).ended
     assert transfers(phone) == [
@@ -253,7 +253,12 @@ def test_a_deep_dial_of_what_one_has_not_shows_the_menu():
     ],
 )
 def test_what_could_have_been_dialled_at_once(parts, could_be):
-    assert ENGINE.dialable(parts) is could_be
+    assert ENGINE.dialable(parts, replace(SOK, wallet=DOLLARS)) is could_be
+
+
+def test_the_history_of_a_lost_session_is_no_deep_dial():
+    assert ENGINE.dialable(["1", "012345602", "5000"], SOK)
+    assert not ENGINE.dialable(["1", "012345602", "5000", PIN], SOK)
 
 
 # --- resuming -------------------------------------------------------------------------------------

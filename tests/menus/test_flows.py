@@ -73,7 +73,7 @@ NEWCOMER = replace(SOK, wallet=None, language=None)
             "You sent 5,000 KHR to ..602 at 14:00 22/11.\nSend it again?\n1 Send anyway\n0 Back",
         ),
         (AskAgain("R6", RIEL, CHAN, NOW, settled=False), False, "5,000 KHR to ..602 is still on"),
-        (WrongPin(2), False, "Wrong PIN, 2 tries left.\nSend 5,000 KHR to C*** T***"),
+        (WrongPin(2), False, "Wrong PIN. Tries left: 2.\nSend 5,000 KHR to C*** T***"),
         (PinLocked(NOW + timedelta(minutes=30)), True, "Too many wrong PINs. Try after 14:30"),
         (WalletHeld(), True, "Your wallet cannot send now."),
         (Unconfirmed(), True, "Not confirmed. Look at Last payment before you pay again."),
@@ -235,7 +235,7 @@ def test_menus_of_wallets_that_cannot_send(state, says):
 def test_a_pin_is_changed_new_repeated_then_old():
     phone = Phone().dial().type("4", "905173", "905173")
     assert phone.screen == "Type your old PIN\n0 Back"
-    assert phone.type("111222").screen.startswith("Wrong PIN, 2 tries left.\nType your old PIN")
+    assert phone.type("111222").screen.startswith("Wrong PIN. Tries left: 2.\nType your old PIN")
     assert phone.type(PIN).screen == "Your PIN is changed."
     assert isinstance(phone.world, World)
     assert phone.world.done[-1] == ChangePin("token-0", Pin(PIN))

@@ -263,7 +263,7 @@ def test_a_payee_is_looked_up_and_remembered_as_found():
     assert Payee.parse("012345602", CONTEXT) == Lookup(FindPayee(CHAN))
     payee = Payee.found(PayeeFound(CHAN, "a@b", "C*** T***"), CONTEXT)
     assert payee == Payee(CHAN, "a@b", "C*** T***")
-    assert payee.holes("to") == {"to": "012 345 602", "to_name": "C*** T***"}
+    assert payee.holes("to") == {"to_name": "C*** T***", "to_whole": "C*** T*** 012 345 602"}
 
 
 def test_nobody_pays_themselves():

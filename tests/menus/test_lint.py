@@ -235,7 +235,7 @@ def walked(folder):
         texts = Spoken({"en": read_language(folder() / "en.toml")}, "en")
         catalogue, found = catalogue_of(tiny_form()), Findings()
         engine = engine_class(texts, catalogue, PageSize())
-        Walk(engine, catalogue, texts, found, people("en")[3], "en").everywhere()
+        Walk(engine, catalogue, texts, found, person=people("en")[3], language="en").everywhere()
         return [problem.what for problem in found.problems.values()]
 
     return walk

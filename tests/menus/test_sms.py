@@ -158,7 +158,7 @@ def test_a_yes_that_lacks_something_pays_nothing(text):
             "Sent 5,000 KHR to C*** T*** ..602. Ref R7. Balance 395,000 KHR",
         ),
         (InProgress("R7"), "In progress, ref R7. An SMS will tell. Do not pay again."),
-        (WrongPin(2), "Wrong PIN, 2 tries left. Answer YES, the code and your PIN again."),
+        (WrongPin(2), "Wrong PIN. Tries left: 2. Answer YES, the code and your PIN again."),
         (
             OverLimit(LimitKind.DAY, Money(Currency.KHR, 2000)),
             "Today you can still send 2,000 KHR. " + NOT_SENT,
