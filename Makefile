@@ -38,8 +38,8 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, and the proofs over 
 bench: $(VENV)/.installed-dev ## Turns per second beside a bare handler, in the same run
 	@$(BIN)/python -m tests.bench
 
-map: $(VENV)/.installed ## Draw the map of all screens again
-	@$(BIN)/python -m menus.lint --map menus/MAP.md
+map: $(VENV)/.installed ## Draw the README's map of all screens again
+	@$(BIN)/python -m menus.lint --map README.md
 
 lock: $(VENV)/.installed-dev ## Renew the lock files
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \

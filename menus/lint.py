@@ -246,7 +246,7 @@ def _too_long(seen: Seen, page: PageSize) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prove everything; with `--map` also draw the screens, to a file or to standard output."""
+    """Prove everything; with `--map` also draw the screens, to standard output, a file, or a page's Mermaid block."""
     parser = argparse.ArgumentParser(prog="python -m menus.lint", description=__doc__)
     parser.add_argument("--map", nargs="?", const="-", metavar="FILE", help="draw the screens")
     wanted = parser.parse_args(arguments)
@@ -260,14 +260,17 @@ def main(arguments: list[str] | None = None) -> int:
         if wanted.map == "-":
             sys.stdout.write(drawn)
             return 0
-        target = Path(wanted.map)
-        target.write_text(_on_a_page(drawn) if target.suffix == ".md" else drawn, encoding="utf-8")
+        _put(drawn, Path(wanted.map))
     sys.stdout.write(f"{report}\n")
     return 0
 
 
-def _on_a_page(drawn: str) -> str:
-    return f"# Every screen\n\nDrawn by `make map`; do not edit.\n\n```mermaid\n{drawn}```\n"
+def _put(drawn: str, target: Path) -> None:
+    """Write the map to a file of its own, or into a page in the place of its Mermaid block."""
+    page = target.read_text(encoding="utf-8") if target.suffix == ".md" else ""
+    before, fence, rest = page.partition("```mermaid\n")
+    after = rest.partition("```\n")[2]
+    target.write_text(f"{before}{fence}{drawn}```\n{after}" if fence else drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -289,6 +289,7 @@ def test_the_command_writes_the_map(monkeypatch, capsys, tmp_path, proved):
     assert main(["--map", str(target)]) == 0
     assert target.read_text(encoding="utf-8").startswith("flowchart LR\n")
     page = tmp_path / "MAP.md"
+    page.write_text("# Screens\n\n```mermaid\nold\n```\n\nmore\n")
     main(["--map", str(page)])
     assert "```mermaid\nflowchart LR\n" in page.read_text(encoding="utf-8")
     assert "proved in 2 languages" in capsys.readouterr().out

@@ -1,0 +1,82 @@
+"""The simulator as a server: one network, its page, Africa's Talking's REST API, on loopback."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+from sim.africastalking import Account, RestApi
+from sim.callbacks import Application, Poster
+from sim.ledger_view import Followed, LedgerView
+from sim.network import Network
+from sim.people import Person
+from sim.web.app import build_app
+
+HOST = "127.0.0.1"
+CONNECTIONS_MAX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a simulator is set up with."""
+
+    application: Application
+    port: int = 8800
+    account: Account = field(default_factory=Account)
+    service_code: str = "*855#"
+    shortcode: str = "855"
+    people: tuple[Person, ...] = ()
+    pin: str = ""
+    ledger: Followed | None = None
+
+
+@contextlib.asynccontextmanager
+async def network_for(serving: Serving) -> AsyncIterator[Network]:
+    """A running network; nothing listens."""
+    # No proxy, no cookies: a carrier's callback knows neither.
+    http = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+    async with http:
+        network = Network(
+            serving.application,
+            Poster(http),
+            now=time.time,
+            entropy=os.urandom,
+            service_code=serving.service_code,
+            shortcode=serving.shortcode,
+        )
+        network.tower.add(serving.people)
+        ticking = asyncio.get_running_loop().create_task(network.run())
+        try:
+            yield network
+        finally:
+            ticking.cancel()
+            await network.tower.close()
+
+
+@contextlib.asynccontextmanager
+async def simulator(serving: Serving) -> AsyncIterator[Network]:
+    """A simulator that listens until the block is left."""
+    async with network_for(serving) as network:
+        view = LedgerView() if serving.ledger is not None else None
+        app = build_app(network, RestApi(network, serving.account), view, pin=serving.pin)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        following: asyncio.Task[None] | None = None
+        try:
+            await web.TCPSite(runner, HOST, serving.port).start()
+            if view is not None and serving.ledger is not None:
+                following = asyncio.get_running_loop().create_task(view.follow(serving.ledger))
+            yield network
+        finally:
+            if following is not None:
+                following.cancel()
+            await runner.cleanup()

@@ -1,0 +1,136 @@
+"""A tiny application in Africa's Talking's form, and a simulator in front of it.
+
+It is a legitimate peer: the network must drive any such application, not only our gateway.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from sim.africastalking import Account, RestApi
+from sim.callbacks import Application, Poster
+from sim.ledger_view import LedgerView
+from sim.network import Network
+from sim.people import load_people
+from sim.web.app import build_app
+
+HOME = "1 Send\n2 Change PIN"
+
+
+@dataclass
+class Demo:
+    """Answers by the last reply; remembers every form it got."""
+
+    forms: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    seen_headers: list[dict[str, str]] = field(default_factory=list)
+    sms_statuses: list[int] = field(default_factory=list)
+
+    def build(self) -> web.Application:
+        app = web.Application()
+        for name in ("ussd", "sms", "delivery", "events"):
+            app.router.add_post(f"/at/{name}", getattr(self, name))
+        return app
+
+    async def _take(self, kind, request):
+        form = dict(await request.post())
+        self.forms.append((kind, form))
+        self.seen_headers.append(dict(request.headers))
+        return form
+
+    async def ussd(self, request):
+        form = await self._take("ussd", request)
+        text = form["text"]
+        if text in self.answers:
+            answer = self.answers[text]
+        else:
+            answer = {
+                0: f"CON {HOME}",
+                1: "CON Send to which number?",
+                2: "CON Pay 5 to S*** D***\nEnter your PIN",
+                3: "END Sent. Ref R1",
+            }[len(text.split("*")) if text else 0]
+        status, _, body = answer.partition("|") if answer[:3].isdigit() else ("200", "", answer)
+        return web.Response(status=int(status), text=body, headers=self.headers)
+
+    async def sms(self, request):
+        await self._take("sms", request)
+        return web.Response(status=self.sms_statuses.pop(0) if self.sms_statuses else 200)
+
+    async def delivery(self, request):
+        await self._take("delivery", request)
+        return web.Response()
+
+    async def events(self, request):
+        await self._take("events", request)
+        return web.Response()
+
+    def of(self, kind):
+        return [form for name, form in self.forms if name == kind]
+
+
+class Time:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_764_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def demo():
+    return Demo()
+
+
+@pytest.fixture
+def now():
+    return Time()
+
+
+@pytest.fixture
+async def base(demo):
+    server = TestServer(demo.build())
+    await server.start_server()
+    yield str(server.make_url("/at"))
+    await server.close()
+
+
+@pytest.fixture
+async def network(base, now):
+    count = itertools.count(1)
+    async with aiohttp.ClientSession() as http:
+        network = Network(
+            Application.under(base),
+            Poster(http),
+            now=now,
+            entropy=lambda n: next(count).to_bytes(n, "big"),
+        )
+        network.tower.add(load_people().everyone)
+        yield network
+        await network.tower.close()
+
+
+@pytest.fixture
+def rest(network):
+    return RestApi(network, Account("sandbox", "a-key"))
+
+
+@pytest.fixture
+def view():
+    return LedgerView()
+
+
+@pytest.fixture
+async def simulator(network, rest, view):
+    """The whole page and API; its base URL."""
+    server = TestServer(build_app(network, rest, view))
+    await server.start_server()
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()

@@ -1,0 +1,146 @@
+"""`ussd-sim up`, as a person would run it: the whole world in one command."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+STARTS_S = 60
+SEND = """\
+# Money moves
+phone +85512345601 en
+dial *855*1*012345602#
+  | ...
+> 1
+  | ...
+5000
+  | ...
+{pin}
+  | {_}5,000 KHR{_}
+  | ...
+  (end)
+sms to +85512345602 | {_}5,000 KHR{_}
+"""
+
+
+@pytest.fixture
+def ports():
+    sockets = [socket.socket() for _ in range(3)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    found = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return found
+
+
+async def sim(*args):
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sim", *map(str, args)),
+        env={**os.environ, "COLUMNS": "160"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+def up(tmp_path, ports):
+    port, gateway, ledger = ports
+    return sim(
+        *("up", "--state", tmp_path / "state", "--port", port),
+        *("--gateway-port", gateway, "--ledger-port", ledger),
+    )
+
+
+async def running(process):
+    told = ""
+    async with asyncio.timeout(STARTS_S):
+        while "Ctrl-C" not in told:
+            line = await process.stdout.readline()
+            assert line, told
+            told += line.decode()
+    return told
+
+
+async def stopped(process, how=signal.SIGINT):
+    process.send_signal(how)
+    async with asyncio.timeout(STARTS_S):
+        rest = await process.stdout.read()
+        return await process.wait(), rest.decode()
+
+
+def balances(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state", timeout=5) as answer:
+        accounts = json.load(answer)["ledger"]["accounts"]
+    return {account["id"]: account["balances"].get("khr#nbc") for account in accounts}
+
+
+def nobody_listens(ports):
+    for port in ports:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return False
+    return True
+
+
+async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports):
+    process = await up(tmp_path, ports)
+    try:
+        told = await running(process)
+        assert f"http://127.0.0.1:{ports[0]}" in told
+        file = tmp_path / "send.txt"
+        file.write_text(SEND)
+        playing = await sim("run", file, "--sim", f"http://127.0.0.1:{ports[0]}")
+        said, _ = await playing.communicate()
+        assert playing.returncode == 0, said.decode()
+        assert await asyncio.to_thread(balances, ports[0]) | {
+            "85512345601@bank": "395000",
+            "85512345602@bank": "55000",
+        } == await asyncio.to_thread(balances, ports[0])
+        another = await up(tmp_path, ports)
+        code, said = await another.wait(), (await another.stdout.read()).decode()
+        assert code == 2
+        assert f"Port {ports[1]} is taken and the gateway needs it" in said
+        assert "make run GATEWAY_PORT=" in said
+    finally:
+        code, said = await stopped(process)
+    assert (code, "Traceback" in said) == (0, False)
+    assert nobody_listens(ports)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state/keys").iterdir()}
+    assert set(modes.values()) == {0o600}
+
+    process = await up(tmp_path, ports)
+    try:
+        await running(process)
+        assert (await asyncio.to_thread(balances, ports[0]))["85512345601@bank"] == "395000"
+    finally:
+        await stopped(process, signal.SIGTERM)
+    assert nobody_listens(ports)
+
+
+async def test_a_dead_part_is_named_with_the_end_of_its_log(tmp_path, ports):
+    state = tmp_path / "state"
+    (state / "ledger").mkdir(parents=True)
+    (state / "ledger" / "genesis.json").write_text("{}")
+    process = await up(tmp_path, ports)
+    async with asyncio.timeout(STARTS_S):
+        said = (await process.stdout.read()).decode()
+    assert await process.wait() == 1
+    assert "the development ledger ended with code" in said
+    assert "cannot be read" in said
+    assert nobody_listens(ports)
+
+
+async def test_two_worlds_do_not_share_a_folder(tmp_path, ports):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "up.pid").write_text(str(os.getpid()))
+    process = await up(tmp_path, ports)
+    said = (await process.stdout.read()).decode()
+    assert await process.wait() == 2
+    assert f"process {os.getpid()} runs on" in said

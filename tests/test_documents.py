@@ -1,0 +1,60 @@
+"""Documents that cannot lie: what the README names exists, and its map is the one drawn now."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
+def test_every_link_of_the_readme_leads_somewhere(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(re.findall(r"`((?:menus|gateway|ledger_client|sim|tests)/[\w./]+)`", README))),
+)
+def test_every_file_the_readme_names_exists(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", README))))
+def test_every_make_target_of_the_readme_exists(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"ussd-(?:gateway|sim) [a-z]+", README))))
+def test_every_command_of_the_readme_exists(command):
+    program, name = command.split()
+    module = {"ussd-gateway": "gateway", "ussd-sim": "sim"}[program]
+    told = subprocess.run(
+        [sys.executable, "-m", module, name, "--help"], capture_output=True, check=False
+    )
+    assert told.returncode == 0, told.stderr.decode()
+
+
+def test_the_readme_shows_the_map_that_is_drawn_from_the_forms():
+    drawn = subprocess.run(
+        [sys.executable, "-m", "menus.lint", "--map"], capture_output=True, check=True
+    )
+    assert f"```mermaid\n{drawn.stdout.decode().strip()}\n```" in README
+
+
+def test_the_lock_files_name_no_registry():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_dependency_of_the_project_is_locked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for dependency in project["dependencies"]:
+        name = re.split(r"[\[>=<]", dependency)[0]
+        assert re.search(rf"^{re.escape(name)}(\[\w+\])?==", locked, re.MULTILINE), name
