@@ -8,10 +8,12 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 STARTS_S = 60
+TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 SEND = """\
 # Money moves
 phone +85512345601 en
@@ -19,13 +21,13 @@ dial *855*1*012345602#
   | ...
 > 1
   | ...
-5000
+6000
   | ...
 {pin}
-  | {_}5,000 KHR{_}
+  | {_}6,000 KHR{_}
   | ...
   (end)
-sms to +85512345602 | {_}5,000 KHR{_}
+sms to +85512345602 | {_}6,000 KHR{_}
 """
 
 
@@ -80,6 +82,12 @@ def balances(port):
     return {account["id"]: account["balances"].get("khr#nbc") for account in accounts}
 
 
+async def plays(port, *files):
+    playing = await sim("run", *files, "--sim", f"http://127.0.0.1:{port}")
+    said, _ = await playing.communicate()
+    assert playing.returncode == 0, said.decode()
+
+
 def nobody_listens(ports):
     for port in ports:
         with socket.socket() as probe:
@@ -95,12 +103,10 @@ async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports
         assert f"http://127.0.0.1:{ports[0]}" in told
         file = tmp_path / "send.txt"
         file.write_text(SEND)
-        playing = await sim("run", file, "--sim", f"http://127.0.0.1:{ports[0]}")
-        said, _ = await playing.communicate()
-        assert playing.returncode == 0, said.decode()
+        await plays(ports[0], file)
         assert await asyncio.to_thread(balances, ports[0]) | {
-            "85512345601@bank": "395000",
-            "85512345602@bank": "55000",
+            "85512345601@bank": "394000",
+            "85512345602@bank": "56000",
         } == await asyncio.to_thread(balances, ports[0])
         another = await up(tmp_path, ports)
         code, said = await another.wait(), (await another.stdout.read()).decode()
@@ -117,7 +123,9 @@ async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports
     process = await up(tmp_path, ports)
     try:
         await running(process)
-        assert (await asyncio.to_thread(balances, ports[0]))["85512345601@bank"] == "395000"
+        assert (await asyncio.to_thread(balances, ports[0]))["85512345601@bank"] == "394000"
+        # Every transcript that the pure core plays, now over HTTP through the real gateway.
+        await plays(ports[0], *sorted(TRANSCRIPTS.glob("*.txt")))
     finally:
         await stopped(process, signal.SIGTERM)
     assert nobody_listens(ports)
