@@ -246,7 +246,7 @@ def _too_long(seen: Seen, page: PageSize) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prove everything; with `--map` also draw the screens, to standard output, a file, or a page's Mermaid block."""
+    """Prove everything; with `--map` also draw the screens: to a file, or into a page."""
     parser = argparse.ArgumentParser(prog="python -m menus.lint", description=__doc__)
     parser.add_argument("--map", nargs="?", const="-", metavar="FILE", help="draw the screens")
     wanted = parser.parse_args(arguments)

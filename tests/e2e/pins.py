@@ -4,7 +4,7 @@ import json
 
 from evidence import log_lines
 from people import Person
-from town import Town
+from callers import Town
 
 WRONG, NEW = "904618", "473951"
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from typing import Any
 
-from town import BROKEN, Answer, Phone, Town, eventually, ref_in
+from callers import BROKEN, Answer, Phone, Town, eventually, ref_in
 
 AMOUNT = 1000
 # How long before the kill each PIN of one cycle was posted, in milliseconds.

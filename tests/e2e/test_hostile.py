@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from stack import SERVICE_CODE
-from town import Phone, Town
+from callers import Phone, Town
 
 VICTIM = "+85512346999"  # a number of nobody
 GOOD = {

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from stack import LEDGER_WAIT_S
-from town import Answer, Phone, Town, ref_in
+from callers import Answer, Phone, Town, ref_in
 
 PAGE_S = 1.5  # a page that moves no money
 PAYMENT_S = LEDGER_WAIT_S + 1.5

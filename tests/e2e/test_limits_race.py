@@ -3,7 +3,7 @@
 import asyncio
 
 from people import TIGHT_DAY, TIGHT_HELD, TIGHT_MOST
-from town import Phone, Town
+from callers import Phone, Town
 
 TURNS_MOST = 6
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from people import DARA, THIDA
-from town import Town, ref_in
+from callers import Town, ref_in
 
 SETTLED_S = 3.0
 

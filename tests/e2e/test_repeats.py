@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from town import Phone, Town, ref_in
+from callers import Phone, Town, ref_in
 
 TIMES = 5
 

@@ -2,7 +2,7 @@
 
 from evidence import no_secret_in, traces_of
 from pins import no_carrier_text_in_logs, talk_with_pins
-from town import Town
+from callers import Town
 
 
 async def test_no_pin_is_in_database_or_log(town: Town):

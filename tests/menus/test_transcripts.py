@@ -227,3 +227,22 @@ def test_a_transcript_plays_through_the_pure_core(file):
             cue = playing.send(town.act(cue))
         except StopIteration:
             break
+
+
+def test_after_a_wrong_pin_the_page_still_names_the_payment_in_every_language():
+    for language in TEXTS.languages:
+        town = Town()
+        person = town.people["+85512345601"]
+        person.language = language
+        cues = parse("# t\nphone +85512345601\ndial *855*1*012345602*1*400000#\n111222\n123\n", "t")
+        playing = perform(cues)
+        cue = next(playing)
+        pages = []
+        while True:
+            answer = town.act(cue)
+            pages.append(answer.text)
+            try:
+                cue = playing.send(answer)
+            except StopIteration:
+                break
+        assert all("400,000 KHR" in page and "C*** T***" in page for page in pages), pages
