@@ -9,13 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import uvloop
 
 from gateway import logs
-from gateway.config import Settings, SettingsError, load_settings, rows, unknown_variables
+from gateway.config import (
+    PREFIX,
+    Settings,
+    SettingsError,
+    load_settings,
+    rows,
+    unknown_variables,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,7 +56,7 @@ def migrate() -> None:
     from gateway.stores.migrate import migrate as bring  # noqa: PLC0415
 
     with _explained():
-        settings = _settings()
+        settings = _settings(least="warning")  # the line below says it all
         typer.echo(f"database at revision {bring(settings.database_url)}")
 
 
@@ -118,9 +125,9 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def _settings() -> Settings:
+def _settings(*, least: str | None = None) -> Settings:
     settings = load_settings()
-    logs.set_up(settings.log_level)
+    logs.set_up(least or settings.log_level)
     for name in unknown_variables():
         logs.get("settings").warning("unknown setting", name=name)
     return settings
@@ -128,15 +135,37 @@ def _settings() -> Settings:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """One line and exit code 2 for what an operator can mend."""
+    """One line each, and exit code 2, for what an operator can mend."""
+    from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
     from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
     from ledger_client.ledger import LedgerError  # noqa: PLC0415
+    from menus.text.load import TextError  # noqa: PLC0415
 
     try:
         yield
-    except (SettingsError, StoreUnavailable, LedgerError, OSError, ValueError) as error:
-        typer.echo(f"ussd-gateway: {error}", err=True)
-        sys.exit(2)
+    except SettingsError as error:
+        _refuse(*str(error).splitlines())
+    except StoreUnavailable as error:
+        _refuse(_of_database(error))
+    except OSError as error:
+        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (SessionsUnavailable, LedgerError, TextError, ValueError) as error:
+        _refuse(str(error))
+
+
+def _refuse(*reasons: str) -> NoReturn:
+    for reason in reasons:
+        typer.echo(f"ussd-gateway: {' '.join(reason.split())}", err=True)
+    sys.exit(2)
+
+
+def _of_database(error: Exception) -> str:
+    """What the driver said first: no more, for what follows may quote a row."""
+    driver: BaseException | None = getattr(error.__cause__, "orig", None)
+    said = str(driver).strip().splitlines() if driver else []
+    if not said:
+        return str(error)
+    return f"the database of {PREFIX}DATABASE_URL is not available: {said[0]}"
 
 
 def main() -> None:

@@ -3,21 +3,22 @@
 All of one process is built here from the settings; building starts nothing (serve.py does).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from gateway.carriers import REGISTRY
 from gateway.carriers.carrier import Carrier
 from gateway.carriers.http import Gate
 from gateway.clock import Clock, Entropy, SystemClock, fresh_id, system_entropy
-from gateway.config import Settings, SettingsError
+from gateway.config import PREFIX, Settings, SettingsError
 from gateway.desk.amounts import Assets
 from gateway.desk.directory import Directory
 from gateway.desk.keep import Keeper
-from gateway.desk.limits import PACKAGED, load_limits
+from gateway.desk.limits import PACKAGED, LimitsError, load_limits
 from gateway.desk.outbox import Outbox
 from gateway.desk.pins import PinGuard
 from gateway.desk.reads import Reads
@@ -36,7 +37,7 @@ from gateway.stores.sql import Sql, open_sql
 from gateway.turn import Turns
 from gateway.vault import Cost, Vault
 from ledger_client.iroha1 import Iroha1
-from ledger_client.keys import load_key
+from ledger_client.keys import KeyFileError, SigningKey, load_key
 from ledger_client.ledger import Ledger
 from menus.engine import Engine
 from menus.facts import Facts, Service
@@ -204,8 +205,8 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         ledger = Iroha1(
             settings.ledger_peers,
             f"opener@{settings.bank_domain}",
-            load_key(settings.opener_key_file),
-            tls_ca=settings.ledger_ca_file.read_bytes() if settings.ledger_ca_file else None,
+            key_of("OPENER_KEY_FILE", settings.opener_key_file),
+            tls_ca=_certificates(settings.ledger_ca_file),
         )
         stack.push_async_callback(ledger.close)
         threads = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
@@ -213,7 +214,39 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         carriers = [_carrier(name, settings) for name in settings.carriers]
         for carrier in carriers:
             stack.push_async_callback(carrier.close)
-        yield Gateway(settings, World(sql, sessions, ledger, clock, entropy, threads), carriers)
+        world = World(sql, sessions, ledger, clock, entropy, threads)
+        with _limits_named():
+            gateway = Gateway(settings, world, carriers)
+        yield gateway
+
+
+def key_of(setting: str, path: Path) -> SigningKey:
+    """The key of a key file; what is wrong with it is said with the setting's name."""
+    try:
+        return load_key(path)
+    except KeyFileError as error:
+        hint = "`ussd-gateway keys DIR` makes key files"
+        raise SettingsError(f"{PREFIX}{setting}: {error}; {hint}") from error
+
+
+def _certificates(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        held = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}LEDGER_CA_FILE={path}: {error.strerror}") from error
+    if b"-----BEGIN CERTIFICATE-----" not in held:  # gRPC would only say that no peer answers
+        raise SettingsError(f"{PREFIX}LEDGER_CA_FILE={path}: holds no PEM certificate")
+    return held
+
+
+@contextmanager
+def _limits_named() -> Iterator[None]:
+    try:
+        yield
+    except LimitsError as error:
+        raise SettingsError(f"{PREFIX}LIMITS_FILE: {error}") from error
 
 
 def _carrier(name: str, settings: Settings) -> Carrier:

@@ -39,6 +39,7 @@ from ledger_client.ledger import (
     Block,
     BlockTransaction,
     Ledger,
+    QueryRefused,
     SubtractAssetQuantity,
     TransferAsset,
 )
@@ -47,8 +48,13 @@ from menus.limits import business_day
 
 LOG = logs.get("follower")
 RETRY_S: Final = 1.0
+PAUSE_MOST_S: Final = 30.0  # between tries at what only an operator can mend
 HEARTBEAT_S: Final = 3.0
 STALE_AFTER: Final = timedelta(seconds=10)
+REFUSED_HINT: Final = (
+    "GATEWAY_OPENER_KEY_FILE must be a key of opener@GATEWAY_BANK_DOMAIN on this ledger, "
+    "and that account may read blocks"
+)
 
 _CURSOR = table_of(Cursor)
 
@@ -109,6 +115,7 @@ class Follower:
         self._messages_queued = messages_queued
         self._assets = assets
         self._heard_at: datetime | None = None
+        self._pause_s = RETRY_S  # doubled by each fault in a row
 
     @property
     def stale_since(self) -> datetime | None:
@@ -126,18 +133,33 @@ class Follower:
 
     async def _listen(self) -> None:
         """An idle ledger makes no blocks: ask it now and then whether it is there."""
+        up = True  # as far as anybody has been told
         while True:
-            if await self._ledger.healthy():
+            answers = await self._ledger.healthy()
+            if answers:
                 self._heard_at = self._clock.now()
+            self._meters.ledger_up.set(int(answers))
+            if answers and not up:
+                LOG.warning("the ledger answers again")
+            elif up and not answers:
+                LOG.warning("the ledger does not answer", hint="see GATEWAY_LEDGER_PEERS")
+            up = answers
             await self._clock.sleep(HEARTBEAT_S)
 
     async def _settle_all(self) -> None:
         while True:
             try:
                 await self._follow()
+            except StoreUnavailable as error:
+                LOG.warning("blocks wait for the database", error=error)
+                self._pause_s = RETRY_S
+            except QueryRefused as error:
+                said = {"reason": error.reason, "code": error.code, "said": str(error)[:200]}
+                self._fault("blocks cannot be followed", **said, hint=REFUSED_HINT)
             except Exception as error:  # noqa: BLE001 - whatever it is, money must go on settling
                 self._fault("blocks cannot be followed", error=error)
-            await self._clock.sleep(RETRY_S)
+            pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, PAUSE_MOST_S)
+            await self._clock.sleep(pause_s)
 
     async def _follow(self) -> None:
         (cursor,) = await self._sql.run(start_cursor, [None])
@@ -164,6 +186,7 @@ class Follower:
             self._fault("a block was refused", height=block.height, why=settled.place.value)
             return False
         self._heard_at = self._clock.now()
+        self._pause_s = RETRY_S
         for transaction in block.transactions:
             self._waiters.wake(transaction.tx_hash, "committed")
         for tx_hash in block.rejected:

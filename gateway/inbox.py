@@ -13,11 +13,13 @@ costs no PIN attempt.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import partial
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from gateway import logs
 from gateway.batch import Batcher
 from gateway.carriers.carrier import SmsMo
 from gateway.clock import Clock, Entropy
@@ -33,6 +35,7 @@ from menus.facts import Facts
 from menus.kinds import Msisdn
 from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 
+LOG = logs.get("inbox")
 CODE_DIGITS: Final = 4
 CODE_MS: Final = 5 * 60 * 1000
 WRONG_CODES_MOST: Final = 3
@@ -66,6 +69,14 @@ class Done:
     answer: Outgoing | None
     waiting: Waiting | None
     now_ms: int
+
+
+class Stored(Enum):
+    """What a commit made of a message's answer."""
+
+    REPEAT = auto()  # acted upon before, nothing was changed
+    ANSWERED = auto()  # also when there was nothing to answer
+    OVER_BUDGET = auto()  # acted upon, but the number has had its answers of this hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +115,10 @@ class Inbox:
         self._queued = queued
         self._meters = meters
         self._known: Batcher[SmsMo, bool] = Batcher(partial(sql.run, known))
-        self._finish: Batcher[Done, None] = Batcher(
+        self._finish: Batcher[Done, Stored] = Batcher(
             partial(sql.run, partial(finish, replies_per_hour)), key=_number_of
         )
-        self._judge: Batcher[Guess, RowMapping | None] = Batcher(
+        self._judge: Batcher[Guess, RowMapping | Stored] = Batcher(
             partial(sql.run, partial(judge, replies_per_hour)),
             key=lambda guess: _number_of(guess.done),
         )
@@ -126,7 +137,12 @@ class Inbox:
                 return
             said = confirmed
         done = await self._carry_out(mo, said, facts)
-        await self._finish(done)
+        self._stored(mo, await self._finish(done))
+
+    def _stored(self, mo: SmsMo, stored: Stored) -> None:
+        if stored is Stored.OVER_BUDGET:
+            self._meters.texts.labels("over budget").inc()
+            LOG.info("reply budget used up", number=mo.msisdn.tail)
         self._queued()
 
     async def _confirm(
@@ -139,12 +155,12 @@ class Inbox:
             return self._macs.is_mac("code", spoken, row["code_mac"])
 
         refused = self._done(mo, self._sms.no_challenge(facts))
-        row = await self._judge(Guess(refused, right))
-        if row is None:
-            self._queued()
+        judged = await self._judge(Guess(refused, right))
+        if isinstance(judged, Stored):
+            self._stored(mo, judged)
             return None
-        answers = json.loads(row["answers"])
-        return self._sms.confirmed(row["form"], answers, row["intent_id"], said.pin, facts)
+        answers = json.loads(judged["answers"])
+        return self._sms.confirmed(judged["form"], answers, judged["intent_id"], said.pin, facts)
 
     async def _carry_out(
         self, mo: SmsMo, said: Asks | Reply | Challenge | Confirmation, facts: Facts
@@ -201,23 +217,25 @@ def known(connection: Connection, messages: Sequence[SmsMo]) -> Sequence[bool]:
     return [(mo.carrier, mo.message_id) in rows for mo in messages]
 
 
-def finish(replies_per_hour: int, connection: Connection, items: Sequence[Done]) -> Sequence[None]:
+def finish(
+    replies_per_hour: int, connection: Connection, items: Sequence[Done]
+) -> Sequence[Stored]:
     """Store what messages came to, each once; over its budget a number gets no answer."""
-    for done in sorted(items, key=_number_of):
-        _finish_one(replies_per_hour, connection, done)
-    return [None] * len(items)
+    in_order = sorted(range(len(items)), key=lambda index: _number_of(items[index]))
+    stored = {index: _finish_one(replies_per_hour, connection, items[index]) for index in in_order}
+    return [stored[index] for index in range(len(items))]
 
 
-def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> bool:
+def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> Stored:
     mo = done.mo
     row = {"carrier": mo.carrier, "message_id": mo.message_id, "msisdn": mo.msisdn.e164}
     if not insert_ignore(connection, Heard, [{**row, "at": done.now_ms}]):
-        return False
+        return Stored.REPEAT
     if done.answer is None:
-        return True
+        return Stored.ANSWERED
     since_ms = done.now_ms - HOUR_MS
     if replies_since(connection, mo.msisdn, since_ms) >= replies_per_hour:
-        return True
+        return Stored.OVER_BUDGET
     if waiting := done.waiting:
         values = {
             "msisdn": mo.msisdn.e164,
@@ -230,17 +248,17 @@ def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> bo
         }
         upsert(connection, ChallengeRow, [values], update=[*values.keys() - {"msisdn"}])
     enqueue(connection, [done.answer], done.now_ms)
-    return True
+    return Stored.ANSWERED
 
 
 def judge(
     replies_per_hour: int, connection: Connection, guesses: Sequence[Guess]
-) -> Sequence[RowMapping | None]:
+) -> Sequence[RowMapping | Stored]:
     """The challenge of each right code; a wrong one is counted and answered in this commit."""
     return [_judge_one(replies_per_hour, connection, guess) for guess in guesses]
 
 
-def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> RowMapping | None:
+def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> RowMapping | Stored:
     done = guess.done
     alive = (
         (_challenge.c.msisdn == done.mo.msisdn.e164)
@@ -251,8 +269,9 @@ def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> R
     row = connection.execute(select(_challenge).where(alive).with_for_update()).mappings().first()
     if row is not None and guess.right(row):
         return row
-    if _finish_one(replies_per_hour, connection, done) and row is not None:
+    stored = _finish_one(replies_per_hour, connection, done)
+    if stored is not Stored.REPEAT and row is not None:
         connection.execute(
             update(_challenge).where(alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
         )
-    return None
+    return stored

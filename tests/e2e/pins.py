@@ -2,9 +2,9 @@
 
 import json
 
+from callers import Town
 from evidence import log_lines
 from people import Person
-from callers import Town
 
 WRONG, NEW = "904618", "473951"
 

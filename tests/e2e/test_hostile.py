@@ -8,10 +8,10 @@ from secrets import token_hex
 from urllib.parse import quote, urlencode
 
 import pytest
+from callers import Phone, Town
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from stack import SERVICE_CODE
-from callers import Phone, Town
 
 VICTIM = "+85512346999"  # a number of nobody
 GOOD = {

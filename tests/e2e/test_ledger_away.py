@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from stack import LEDGER_WAIT_S
 from callers import Answer, Phone, Town, ref_in
+from stack import LEDGER_WAIT_S
 
 PAGE_S = 1.5  # a page that moves no money
 PAYMENT_S = LEDGER_WAIT_S + 1.5

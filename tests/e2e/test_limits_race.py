@@ -2,8 +2,8 @@
 
 import asyncio
 
-from people import TIGHT_DAY, TIGHT_HELD, TIGHT_MOST
 from callers import Phone, Town
+from people import TIGHT_DAY, TIGHT_HELD, TIGHT_MOST
 
 TURNS_MOST = 6
 

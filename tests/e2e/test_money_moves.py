@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from people import DARA, THIDA
 from callers import Town, ref_in
+from people import DARA, THIDA
 
 SETTLED_S = 3.0
 

@@ -1,8 +1,8 @@
 """After everything people can do with a PIN, no store and no log knows one."""
 
+from callers import Town
 from evidence import no_secret_in, traces_of
 from pins import no_carrier_text_in_logs, talk_with_pins
-from callers import Town
 
 
 async def test_no_pin_is_in_database_or_log(town: Town):

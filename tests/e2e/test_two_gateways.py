@@ -2,10 +2,10 @@
 
 import asyncio
 
+from callers import Town, eventually, ref_in
 from evidence import no_secret_in, redis_values, sessions_expire
 from people import TIGHT_DAY
 from pins import no_carrier_text_in_logs, talk_with_pins
-from callers import Town, eventually, ref_in
 
 
 async def test_they_serve_the_turns_of_one_session_alternately(pair_town: Town):

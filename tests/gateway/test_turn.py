@@ -116,6 +116,18 @@ async def test_a_conversation_ends_in_one_payment(world):
     assert transfer.pin.digits == PIN
 
 
+async def test_a_conversation_goes_on_where_another_process_left_it(world, entropy):
+    other = World(world.sessions, world.clock, entropy, world.desk)
+    text = ""
+    await world.post(text)
+    for turn, typed in enumerate(STEPS):
+        text = f"{text}*{typed}" if text else typed
+        page = await (world if turn % 2 else other).post(text)
+    assert "REF12345" in page.text
+    (transfer,) = world.desk.transfers
+    assert (transfer.amount, transfer.pin.digits) == (Money(Currency.KHR, 5000), PIN)
+
+
 async def test_every_callback_five_times_in_parallel_is_one_turn_with_five_equal_answers(world):
     text = ""
     for typed in (None, *STEPS):
