@@ -18,7 +18,7 @@ from sim.callbacks import Application
 from sim.children import ChildFailed
 from sim.lines import DirectLine, Line, LineError, SimulatorLine
 from sim.people import PEOPLE, load_people
-from sim.phone import TerminalPhone, typed_lines
+from sim.phone import TerminalPhone, international, typed_lines
 from sim.record import Recorder
 from sim.run import SMS_WAIT_S, run_files
 from sim.serve import HOST, Serving, network_for, simulator
@@ -42,7 +42,8 @@ Url = Annotated[
     typer.Option("--url", help="Go straight to this USSD callback URL instead; no SMS then."),
 ]
 ServiceCode = Annotated[str, typer.Option(help="The USSD code of the application.")]
-Port = Annotated[int, typer.Option(help="Port of the simulator.")]
+PORT_MAX = 65535
+Port = Annotated[int, typer.Option(min=1, max=PORT_MAX, help="Port of the simulator.")]
 
 
 @app.command()
@@ -51,8 +52,12 @@ def up(
         ".state"
     ),
     port: Port = 8800,
-    gateway_port: Annotated[int, typer.Option(help="Port of the gateway.")] = 8855,
-    ledger_port: Annotated[int, typer.Option(help="Port of the development ledger.")] = 50051,
+    gateway_port: Annotated[
+        int, typer.Option(min=1, max=PORT_MAX, help="Port of the gateway.")
+    ] = 8855,
+    ledger_port: Annotated[
+        int, typer.Option(min=1, max=PORT_MAX, help="Port of the development ledger.")
+    ] = 50051,
     people: Annotated[Path, typer.Option(help="Who lives there.")] = PEOPLE,
 ) -> None:
     """Start ledger, gateway and simulator on loopback; Ctrl-C stops them."""
@@ -61,27 +66,37 @@ def up(
 
 
 async def _up(world: World) -> None:
-    async with world_up(world, out) as ends:
-        out.print(_welcome(world))
-        await ends
+    async with world_up(world, out) as running:
+        out.print(_welcome(world, running.gateway_pid))
+        await running.ends
 
 
-def _welcome(world: World) -> Panel:
+def _welcome(world: World, gateway_pid: int) -> Panel:
     phones = f"http://{HOST}:{world.port}"
     pin = load_people(world.people).pin
+    sim = "" if phones == SIMULATOR else f" --sim {phones}"
     words = Text.assemble(
         ("Phones   ", "dim"), (phones, "bold underline"), "\n",
-        ("Gateway  ", "dim"), world.gateway_url, "\n",
+        ("Gateway  ", "dim"), f"{world.gateway_url} (process {gateway_pid})\n",
         ("Ledger   ", "dim"), f"{world.ledger_address} (Iroha 1 over gRPC)\n",
         ("Logs     ", "dim"), f"{world.log('gateway').parent}\n\n",
         "Open the phones, dial ", ("*855#", "bold"), ", send 5,000 riel to 012 345 602.\n",
         "Everyone's PIN is ", (pin, "bold"),
         ". By SMS: ", ("SEND 5000 012345602", "bold"), " to 855.\n",
-        "In a terminal: ", ("ussd-sim phone +85512345601", "bold"),
-        "" if world.port == 8800 else f" --sim {phones}", "\n",  # noqa: PLR2004  # the default
+        "In another terminal:\n  ", (f"{_program()} phone +85512345601{sim}", "bold"), "\n",
         "Stop with Ctrl-C.",
     )  # fmt: skip
     return Panel(words, title="running", title_align="left", border_style="green", expand=False)
+
+
+def _program() -> str:
+    """This command as it can be typed in the folder we were started in."""
+    beside = Path(sys.executable).with_name("ussd-sim")
+    if not beside.exists():
+        return f"{sys.executable} -m sim"
+    with contextlib.suppress(ValueError):
+        return str(beside.relative_to(Path.cwd()))
+    return str(beside)
 
 
 @app.command()
@@ -118,7 +133,7 @@ def serve(
 
 @app.command()
 def phone(
-    number: Annotated[str, typer.Argument(help="The phone's number, like +85512345601.")],
+    number: Annotated[str, typer.Argument(help="The phone's number: +85512345601 or 012345601.")],
     sim: Sim = SIMULATOR,
     url: Url = None,
     service_code: ServiceCode = "*855#",
@@ -127,8 +142,11 @@ def phone(
     ] = None,
 ) -> None:
     """Use a phone here in the terminal."""
+    number = international(number)
     if not NUMBER.fullmatch(number):
-        raise typer.BadParameter("a phone number is written +85512345601", param_hint="NUMBER")
+        raise typer.BadParameter(
+            "a phone number is written +85512345601 or 012345601", param_hint="NUMBER"
+        )
     recorder = Recorder(literal(f"A session of {number}"), number) if record else None
 
     async def use() -> None:
@@ -190,7 +208,9 @@ def _run(work: Coroutine[Any, Any, int | None]) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         err.print("\n[dim]stopped[/]")
     except ChildFailed as error:
-        err.print(Panel(Text(error.last_lines()), title=str(error), border_style="red"))
+        err.print(Panel(Text(error.last_lines()), title="the end of its log", border_style="red"))
+        err.print(Text(str(error), "red"), soft_wrap=True)
+        err.print("`make run` starts everything again and settles what was begun.")
         raise typer.Exit(1) from None
     except (CannotStart, LineError, OSError) as error:
         err.print(Text(str(error), "red"))

@@ -7,8 +7,10 @@ only us and we stop them in order; and they stop with us, whatever happens (`tet
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 STOP_S = 15.0  # the gateway drains for up to ten
@@ -18,16 +20,41 @@ LOG_LINES_SHOWN = 15
 class ChildFailed(Exception):
     """A process ended that should not have, or not so."""
 
-    def __init__(self, name: str, code: int, log: Path) -> None:
+    def __init__(self, name: str, code: int, log: Path, began: int = 0) -> None:
         self.name = name
         self.code = code
         self.log = log
-        super().__init__(f"{name} ended with code {code}; its log is {log}")
+        self.began = began
+        super().__init__(f"{name} {_how(code)}; its log is {log}")
 
     def last_lines(self) -> str:
-        """The end of its log."""
-        lines = self.log.read_text("utf-8", "replace").rstrip().split("\n")
-        return "\n".join(lines[-LOG_LINES_SHOWN:])
+        """The end of what it wrote to its log in this run."""
+        with self.log.open("rb") as log:
+            log.seek(self.began)
+            lines = log.read().decode("utf-8", "replace").strip().split("\n")
+        return "\n".join(lines[-LOG_LINES_SHOWN:]) or "(it wrote nothing)"
+
+
+def _how(code: int) -> str:
+    """A negative code is the signal that killed it."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that runs; `ends` fails with `ChildFailed` when it does not any more."""
+
+    pid: int
+    ends: "asyncio.Task[None]"
+
+
+def _length(log: Path) -> int:
+    """Where this run's part of a log begins."""
+    return log.stat().st_size if log.exists() else 0
 
 
 async def _start(
@@ -49,28 +76,30 @@ async def _start(
 
 async def complete(name: str, args: Sequence[str], env: Mapping[str, str], log: Path) -> None:
     """Run a command of this interpreter to its end; raises `ChildFailed`."""
+    began = _length(log)
     process = await _start(args, env, log)
     try:
         code = await process.wait()
     finally:
         await _stop(process)
     if code != 0:
-        raise ChildFailed(name, code, log)
+        raise ChildFailed(name, code, log, began)
 
 
 @contextlib.asynccontextmanager
 async def running(
     name: str, args: Sequence[str], env: Mapping[str, str], log: Path
-) -> AsyncIterator["asyncio.Task[None]"]:
-    """A process that runs while the block does; the task fails when it ends before."""
+) -> AsyncIterator[Child]:
+    """A process that runs while the block does."""
+    began = _length(log)
     process = await _start(args, env, log)
 
     async def watch() -> None:
-        raise ChildFailed(name, await process.wait(), log)
+        raise ChildFailed(name, await process.wait(), log, began)
 
     watching = asyncio.get_running_loop().create_task(watch())
     try:
-        yield watching
+        yield Child(process.pid, watching)
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError, ChildFailed):

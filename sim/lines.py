@@ -70,7 +70,9 @@ class SimulatorLine:
             async with self._http.request(method, url, json=fields, timeout=timeout) as response:
                 state: State = await response.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise LineError(f"no simulator answers at {self._base}: start `ussd-sim up`") from error
+            raise LineError(
+                f"no simulator answers at {self._base}: start it with `make run`, or give --sim URL"
+            ) from error
         if "error" in state:
             raise LineError(state["error"])
         return state

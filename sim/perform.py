@@ -8,7 +8,7 @@ happens here, once.
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from sim.templates import HOLE, fill, match
+from sim.templates import ANY_LINES, HOLE, fill, match
 from sim.transcript import (
     Dial,
     End,
@@ -49,11 +49,15 @@ def _indent(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the phone showed; for `ExpectSms`, all SMS since the beginning, oldest first."""
+    """What the phone showed; for `ExpectSms`, all SMS since the beginning, oldest first.
+
+    `fault`: why this is no page of the application, but the network's or the line's own complaint.
+    """
 
     text: str = ""
     ended: bool = False
     inbox: tuple[str, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +129,13 @@ def _await_sms(
 def _check_page(
     step: Dial | Type, page: Page | None, answer: Answer | None, known: dict[str, str]
 ) -> dict[str, str]:
-    if page is None:
-        return known
     got = answer or Answer("(nothing)")
     words = f"dial {step.code}" if isinstance(step, Dial) else step.text
+    if got.fault and not (page and _is_literal(page)):
+        expected = "\n".join(page.lines) if page and page.lines else "(a page)"
+        raise Difference(step.line, words, expected, got.text, got.fault)
+    if page is None:
+        return known
     found = match(page.lines, got.text, known) if page.lines else dict(known)
     if found is None:
         values = "; ".join(
@@ -141,6 +148,12 @@ def _check_page(
     if page.ended and not got.ended:
         raise Difference(step.line, words, "(the session ends)", got.text, "it goes on")
     return found
+
+
+def _is_literal(page: Page) -> bool:
+    """Nothing in it stands for just any text: only then may a complaint be what is expected."""
+    holes = any(name for line in page.lines for _, name in HOLE.findall(line))
+    return bool(page.lines) and not holes and ANY_LINES not in map(str.strip, page.lines)
 
 
 def _filled(line: int, template: str, known: Mapping[str, str]) -> str:

@@ -8,26 +8,36 @@ all find the event loop free.
 import asyncio
 import contextlib
 import os
+import re
 import sys
 import termios
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from rich.console import Console
+from rich.control import Control
 from rich.panel import Panel
+from rich.segment import ControlType
 from rich.text import Text
 
 from sim.lines import Line, LineError, State
 from sim.record import Recorder
 
 POLL_S = 0.3
+PHNOM_PENH = timezone(timedelta(hours=7))  # receipts tell the time there, so the phone does
 WIDTH = 40
 HELP = (
     "dial a code, like *855#, or:  sms TEXT   inbox   quit\n"
     "in a session everything typed is the answer;  /end  leaves it"
 )
+
+
+def international(number: str) -> str:
+    """+855… of a number as people here write it; anything else as it is."""
+    bare = re.sub(r"[\s()-]", "", number)
+    return f"+855{bare[1:]}" if bare.startswith("0") else bare
 
 
 class TerminalPhone:
@@ -83,6 +93,15 @@ class TerminalPhone:
         sign = "PIN> " if self._secret else "> " if self._in_session else "phone> "
         self._console.print(Text(sign, "bold"), end="")
 
+    def _clear_prompt(self) -> None:
+        """What comes unasked begins on a fresh line: over the prompt, or below it in a file."""
+        if self._console.is_terminal:
+            self._console.control(
+                Control((ControlType.ERASE_IN_LINE, 2), ControlType.CARRIAGE_RETURN)
+            )
+        else:
+            self._console.print()
+
     async def _obey(self, words: str) -> bool:
         """Do what was typed; False to leave."""
         command = words.strip()
@@ -136,6 +155,8 @@ class TerminalPhone:
                 fresh = [m for m in state["messages"] if m["id"] not in self._seen]
                 self._seen |= {sms["id"] for sms in fresh}
                 arrived = [sms for sms in fresh if not sms["outgoing"]]
+                if arrived:
+                    self._clear_prompt()
                 for sms in arrived:
                     self._show_sms(sms)
                     if self._recorder:
@@ -143,6 +164,8 @@ class TerminalPhone:
                     await self._line.act(self._msisdn, "read", id=sms["id"])
                 if self._in_session and not state["in_session"]:
                     self._state = state
+                    if not arrived:
+                        self._clear_prompt()
                     self._show_page()
                     self._prompt()
                 elif arrived:
@@ -175,9 +198,8 @@ class TerminalPhone:
             self._console.print(Text(f"  {screen['problem']}", "yellow"))
 
     def _show_sms(self, sms: dict[str, Any]) -> None:
-        at = datetime.fromtimestamp(sms["at"]).astimezone().strftime("%H:%M")
+        at = datetime.fromtimestamp(sms["at"], PHNOM_PENH).strftime("%H:%M")
         who = f"SMS to {sms['peer']}" if sms["outgoing"] else f"SMS from {sms['peer']}"
-        self._console.print("\r", end="")
         self._console.print(
             Panel(
                 Text(sms["text"]),

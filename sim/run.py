@@ -83,7 +83,7 @@ class _Stage:
             return _page(await self._do(step, msisdn, cue.text))
         except LineError as error:
             if isinstance(step, Dial | Type):
-                return Answer(f"({error})", ended=True)
+                return Answer(f"({error})", ended=True, fault=str(error))
             raise LineError(f"line {step.line}: {error}") from error
 
     async def _do(self, step: Step, msisdn: str, text: str) -> State:
@@ -110,8 +110,27 @@ class _Stage:
 
 def _page(state: State) -> Answer:
     screen = state["screen"]
-    problem = f"\n({screen['problem']})" if screen["kind"] == "error" else ""
-    return Answer(screen["text"] + problem, ended=screen["kind"] != "menu")
+    if screen["kind"] != "error":
+        return Answer(screen["text"], ended=screen["kind"] != "menu")
+    problem = screen["problem"] or screen["text"]
+    return Answer(f"{screen['text']}\n({problem})", ended=True, fault=problem)
+
+
+class Unreadable(Exception):
+    """A path that cannot be read as text; the message says why, for a person."""
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Unreadable("no such file") from None
+    except IsADirectoryError:
+        raise Unreadable("is a folder, not a transcript") from None
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8 text") from None
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from None
 
 
 async def run_files(
@@ -126,9 +145,9 @@ async def run_files(
     failed = 0
     for file in files:
         try:
-            transcript = parse(file.read_text(encoding="utf-8"), str(file))
+            transcript = parse(_read(file), str(file))
             played = await play(transcript, line, holes=holes, sms_wait_s=sms_wait_s)
-        except (OSError, UnicodeDecodeError, TranscriptError, LineError) as error:
+        except (Unreadable, TranscriptError, LineError) as error:
             failed += 1
             console.print(Text.assemble(("✗ ", "bold red"), f"{file}\n  {error}"), soft_wrap=True)
             continue

@@ -22,7 +22,7 @@ from ledger_client.iroha1 import Iroha1
 from ledger_client.keys import SigningKey, load_key, save_key
 from sim.africastalking import Account
 from sim.callbacks import OK, Application
-from sim.children import clean_environment, complete, running
+from sim.children import Child, clean_environment, complete, running
 from sim.people import load_people
 from sim.serve import HOST, Serving, simulator
 
@@ -91,6 +91,8 @@ class World:
             "GATEWAY_DATABASE_URL": f"sqlite:///{self.state / 'gateway.db'}",
             "GATEWAY_BANK_NAME": "Mekong Bank",
             "GATEWAY_ARGON2_THREADS": "2",
+            # One person plays everybody here: the bound for a real number is soon reached.
+            "GATEWAY_SMS_REPLIES_PER_HOUR": "1000",
         }
         fixed = {
             "GATEWAY_ENV": "development",
@@ -111,9 +113,17 @@ class World:
         return {**mine, **clean_environment(), **fixed}
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A world that runs: `ends` fails with `ChildFailed` when a part dies."""
+
+    ends: "asyncio.Future[None]"
+    gateway_pid: int
+
+
 @contextlib.asynccontextmanager
-async def world_up(world: World, console: Console) -> AsyncIterator["asyncio.Future[None]"]:
-    """Everything runs while the block does; what is given fails when a part dies."""
+async def world_up(world: World, console: Console) -> AsyncIterator[Running]:
+    """Everything runs while the block does."""
     world.check_ports()
     world.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     env = world.gateway_environment(secrets.token_hex(16))
@@ -129,12 +139,12 @@ async def world_up(world: World, console: Console) -> AsyncIterator["asyncio.Fut
             )
             _make_genesis(world)
         with _step(console, f"development ledger on {world.ledger_address}"):
-            ledger_ends = await stack.enter_async_context(_ledger(world, env))
+            ledger_runs = await stack.enter_async_context(_ledger(world, env))
             ledger = Iroha1(
                 [world.ledger_address], f"opener@{BANK}", load_key(world.keys / "opener.key")
             )
             stack.push_async_callback(ledger.close)
-            await _until(ledger.healthy, "the ledger", ledger_ends)
+            await _until(ledger.healthy, "the ledger", ledger_runs.ends)
         serving = Serving(
             Application.under(f"{world.gateway_url}/africastalking/{SECRET}"),
             port=world.port,
@@ -150,10 +160,10 @@ async def world_up(world: World, console: Console) -> AsyncIterator["asyncio.Fut
             await complete(
                 "ussd-gateway migrate", ["-m", "gateway", "migrate"], env, world.log("setup")
             )
-            gateway_ends = await stack.enter_async_context(
+            gateway_runs = await stack.enter_async_context(
                 running("the gateway", ["-m", "gateway", "serve"], env, world.log("gateway"))
             )
-            await _until(_ready(world.gateway_url), "the gateway", gateway_ends)
+            await _until(_ready(world.gateway_url), "the gateway", gateway_runs.ends)
         with _step(console, "people and their money"):
             await complete(
                 "ussd-gateway seed",
@@ -161,12 +171,10 @@ async def world_up(world: World, console: Console) -> AsyncIterator["asyncio.Fut
                 env,
                 world.log("setup"),
             )
-        yield _first_of(ledger_ends, gateway_ends)
+        yield Running(_first_of(ledger_runs.ends, gateway_runs.ends), gateway_runs.pid)
 
 
-def _ledger(
-    world: World, env: dict[str, str]
-) -> contextlib.AbstractAsyncContextManager["asyncio.Task[None]"]:
+def _ledger(world: World, env: dict[str, str]) -> contextlib.AbstractAsyncContextManager[Child]:
     folder = world.genesis.parent
     return running(
         "the development ledger",

@@ -4,12 +4,15 @@ It is a legitimate peer: the network must drive any such application, not only o
 """
 
 import itertools
+import socket
 from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from desk_page import CHROMIUM
+from playwright.async_api import async_playwright
 
 from sim.africastalking import Account, RestApi
 from sim.callbacks import Application, Poster
@@ -134,3 +137,25 @@ async def simulator(network, rest, view):
     await server.start_server()
     yield str(server.make_url("")).rstrip("/")
     await server.close()
+
+
+@pytest.fixture
+async def browser():
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox"]
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def ports():
+    """Three free ones: simulator, gateway, ledger."""
+    sockets = [socket.socket() for _ in range(3)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    found = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return found

@@ -1,53 +1,30 @@
 """The page in headless Chromium, in front of the tiny application."""
 
-from pathlib import Path
-
 import pytest
-from playwright.async_api import async_playwright, expect
+from desk_page import needs_chromium, opened, phone, press, turn
+from playwright.async_api import expect
 
+from ledger_client.ledger import (
+    AddAssetQuantity,
+    Block,
+    BlockTransaction,
+    CreateAccount,
+    TransferAsset,
+)
 from menus.encoding import GSM7_BASIC, GSM7_EXTENSION, encoding_of, segments, size
 
-CHROMIUM = Path("/usr/bin/chromium")
 DARA, THIDA = "+85512345601", "+85512345602"
+TREASURY = "treasury@bank"
 KHMER = "អ្នកបានទទួល 5,000 រៀល"
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed")
-
-
-@pytest.fixture
-async def browser():
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox"]
-        )
-        yield browser
-        await browser.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
 async def page(browser, simulator):
-    page = await browser.new_page(viewport={"width": 1400, "height": 1000})
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
-    await page.goto(simulator)
-    await phone(page, DARA).wait_for()
-    yield page
-    assert problems == []
-
-
-def phone(page, msisdn):
-    return page.locator(f'[data-msisdn="{msisdn}"]')
-
-
-async def press(handset, keys):
-    for key in keys:
-        await handset.locator(f'[data-key="{key}"]').click()
-
-
-async def turn(handset, text, expected):
-    await press(handset, [*text, "send"])
-    await expect(handset.locator(".page")).to_contain_text(expected)
+    async with opened(browser, simulator) as page:
+        await phone(page, DARA).wait_for()
+        yield page
 
 
 async def test_two_phones_are_on_the_desk_and_more_can_be(page):
@@ -108,6 +85,25 @@ async def test_an_sms_arrives_is_read_and_is_answered(page, network, demo):
     assert demo.of("sms")[0]["text"] == "Bj"
 
 
+async def test_a_late_answer_does_not_undo_what_the_feed_has_told(page, network):
+    """The receipt is here before the answer to the key that caused it."""
+
+    async def late(route):
+        answer = await route.fetch()
+        network.sms.deliver(DARA, "855", "A receipt")
+        await expect(phone(page, DARA).locator(".mail b")).to_have_text("1")
+        await route.fulfill(response=answer)
+
+    await page.route("**/api/phones/*/dial", late)
+    dara = phone(page, DARA)
+    async with page.expect_response("**/api/phones/*/dial") as response:
+        await turn(dara, "*855#", "1 Send")
+    await (await response.value).finished()
+    await press(dara, ["1"])  # a key pressed after the answer was heard
+    await expect(dara.locator(".line")).to_have_value("1")
+    await expect(dara.locator(".mail b")).to_have_text("1")
+
+
 @pytest.mark.parametrize("width", [360, 900, 1600])
 async def test_nothing_is_wider_than_the_window(browser, simulator, network, width):
     page = await browser.new_page(viewport={"width": width, "height": 900})
@@ -120,6 +116,45 @@ async def test_nothing_is_wider_than_the_window(browser, simulator, network, wid
     box = await phone(page, DARA).locator(".body").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
+
+
+@pytest.mark.parametrize("size", [(1366, 650), (1280, 720), (1400, 900)])
+async def test_every_key_is_in_the_window_of_a_laptop(browser, simulator, size):
+    async with opened(browser, simulator, *size) as page:
+        box = await phone(page, DARA).locator('[data-key="#"]').bounding_box()
+        assert box["y"] + box["height"] <= size[1]
+
+
+@pytest.mark.parametrize("width", [400, 760, 1180, 1280, 1366])
+async def test_no_column_of_the_ledger_is_cut(browser, simulator, view, width):
+    commands = (
+        AddAssetQuantity("khr#nbc", "999980000000"),
+        AddAssetQuantity("usd#nbc", "999999900.00"),
+        CreateAccount("85512345603", "bank", ""),
+        CreateAccount("85512345604", "bank", ""),
+        TransferAsset(TREASURY, "85512345603@bank", "khr#nbc", "20000000"),
+        TransferAsset(TREASURY, "85512345603@bank", "usd#nbc", "5000.00"),
+    )
+    view.take(Block(1, 0, "", "", (BlockTransaction("", TREASURY, 0, commands),), (), ()))
+    async with opened(browser, simulator, width, 800) as page:
+        rows = page.locator("#ledger tbody tr")
+        await expect(rows).to_have_count(3)
+        await expect(rows.nth(1).locator("td")).to_have_text(["0", "0"])
+        treasury = rows.nth(2).locator("td")
+        await expect(treasury).to_have_text(["999.96 bn", "999.99 m"])
+        await expect(treasury.first).to_have_attribute("title", "999,960,000,000")
+        scroll = page.locator(".scroll", has=page.locator("#ledger"))
+        assert await scroll.evaluate("pane => pane.scrollWidth <= pane.clientWidth")
+
+
+async def test_clocks_show_phnom_penh(browser, simulator):
+    page = await browser.new_page(timezone_id="America/New_York")
+    await page.goto(simulator)
+    script = """async () => {
+        const { minuteOf, secondOf } = await import("/static/time.js");
+        return [minuteOf(1764000000), secondOf(1764003599), minuteOf(1764003600 - 3600 * 16)];
+    }"""
+    assert await page.evaluate(script) == ["23:00", "23:59:59", "08:00"]
 
 
 async def test_the_page_measures_as_the_gateway_does(page):

@@ -5,11 +5,13 @@ import aiohttp
 import pytest
 from rich.console import Console
 
+from sim.callbacks import Application
 from sim.lines import DirectLine, LineError, SimulatorLine
 from sim.load import Load, bodies, run_load
-from sim.phone import TerminalPhone
+from sim.phone import TerminalPhone, international
 from sim.record import Recorder
 from sim.run import play, run_files
+from sim.serve import Serving, network_for
 from sim.templates import literal
 from sim.transcript import parse, write
 
@@ -88,9 +90,51 @@ async def test_a_page_that_fails_is_told_with_its_reason(line, demo):
     assert "answered 500" in str(played.difference)
 
 
+ANY_PAGE = f"# t\nphone {DARA}\ndial *855#\n  | ...\n"
+
+
+@pytest.mark.parametrize("answer", ["404|gone", "500|", "200|neither CON nor END"])
+@pytest.mark.parametrize("more", ["", "1", "1\n  | ...", "1\n  | {_}\n  (end)"])
+async def test_no_wildcard_takes_a_dead_application_for_a_page(line, demo, answer, more):
+    demo.answers[""] = answer
+    played = await play(parse(ANY_PAGE + more), line)
+    assert played.difference is not None
+    assert played.difference.line == 3
+    assert played.difference.why
+
+
+async def test_an_answer_where_no_session_is_open_is_a_difference(line):
+    played = await play(parse(ANY_PAGE + "end\n1\n  | ...\n"), line)
+    assert "no session" in str(played.difference)
+
+
+async def test_a_complaint_may_be_expected_word_by_word(line):
+    first = await play(parse(f"{ANY_PAGE}end\n1\n"), line)
+    expected = literal(first.difference.got)
+    played = await play(parse(f"{ANY_PAGE}end\n1\n  | {expected}\n"), line)
+    assert played.difference is None
+
+
+async def test_nobody_listening_is_no_page():
+    async with network_for(Serving(Application("http://127.0.0.1:1/"))) as network:
+        played = await play(parse(ANY_PAGE), DirectLine(network))
+    assert played.difference.why
+
+
+async def test_a_path_that_is_no_text_is_told_in_words(line, tmp_path, console):
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert await run_files([tmp_path / "none.txt", tmp_path, binary], line, console) == 3
+    told = console.export_text()
+    assert "none.txt\n  no such file" in told
+    assert f"{tmp_path}\n  is a folder, not a transcript" in told
+    assert "is not UTF-8 text" in told
+    assert "Errno" not in told
+
+
 async def test_no_simulator_is_one_sentence():
     async with aiohttp.ClientSession() as http:
-        with pytest.raises(LineError, match="start `ussd-sim up`"):
+        with pytest.raises(LineError, match="start it with `make run`, or give --sim URL"):
             await SimulatorLine(http, "http://127.0.0.1:1").look(DARA)
 
 
@@ -122,6 +166,25 @@ async def test_a_session_in_the_terminal_is_recorded_and_plays_again(line, conso
 async def test_the_end_of_typing_ends_the_session(line, console, network):
     await use(line, ["*855#"], console)
     assert network.tower.handset(DARA).session is None
+
+
+async def test_an_sms_begins_on_a_fresh_line(network, console):
+    queue = asyncio.Queue()
+    using = asyncio.ensure_future(TerminalPhone(DirectLine(network), DARA, console).run(queue))
+    while "phone>" not in console.export_text(clear=False):
+        await asyncio.sleep(0.01)
+    network.sms.deliver(DARA, "855", "You have 5 KHR")
+    while "You have 5 KHR" not in console.export_text(clear=False):
+        await asyncio.sleep(0.01)
+    queue.put_nowait(None)
+    await using
+    lines = console.export_text().split("\n")
+    assert next(line for line in lines if "SMS from 855" in line).startswith("╭")
+
+
+@pytest.mark.parametrize("written", ["012345602", "012 345 602", THIDA, "+855 12 345 602"])
+def test_a_number_may_be_written_as_people_do(written):
+    assert international(written) == THIDA
 
 
 async def test_nonsense_gets_help(line, console):

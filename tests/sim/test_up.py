@@ -3,14 +3,13 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-
-import pytest
 
 STARTS_S = 60
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
@@ -29,17 +28,6 @@ dial *855*1*012345602#
   (end)
 sms to +85512345602 | {_}6,000 KHR{_}
 """
-
-
-@pytest.fixture
-def ports():
-    sockets = [socket.socket() for _ in range(3)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    found = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return found
 
 
 async def sim(*args):
@@ -139,9 +127,39 @@ async def test_a_dead_part_is_named_with_the_end_of_its_log(tmp_path, ports):
     async with asyncio.timeout(STARTS_S):
         said = (await process.stdout.read()).decode()
     assert await process.wait() == 1
-    assert "the development ledger ended with code" in said
+    assert "the development ledger ended with exit code" in said
+    assert "`make run` starts everything again" in said
     assert "cannot be read" in said
     assert nobody_listens(ports)
+
+
+async def test_a_killed_gateway_is_told_by_signal_log_and_what_to_do(tmp_path, ports, monkeypatch):
+    monkeypatch.setenv("GATEWAY_ARGON2_MIB", "1")
+    monkeypatch.setenv("GATEWAY_ARGON2_OPS", "1")
+    log = tmp_path / "state/logs/gateway.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("what an earlier run wrote\n")
+    process = await up(tmp_path, ports)
+    told = await running(process)
+    assert f" phone +85512345601 --sim http://127.0.0.1:{ports[0]}" in told
+    gateway = re.search(r"Gateway +http://127.0.0.1:\d+ \(process (\d+)\)", told)
+    os.kill(int(gateway[1]), signal.SIGKILL)
+    async with asyncio.timeout(STARTS_S):
+        said = (await process.stdout.read()).decode()
+    assert await process.wait() == 1
+    assert f"the gateway was killed by SIGKILL; its log is {log}" in said
+    assert "`make run` starts everything again and settles what was begun" in said
+    assert "earlier run" not in said
+    assert nobody_listens(ports)
+
+
+async def test_a_port_that_is_none_is_one_sentence(tmp_path):
+    process = await up(tmp_path, [99999, 1, 2])
+    said = (await process.stdout.read()).decode()
+    assert await process.wait() == 2
+    assert "Invalid value for '--port'" in said
+    assert "65535" in said
+    assert "Traceback" not in said
 
 
 async def test_two_worlds_do_not_share_a_folder(tmp_path, ports):

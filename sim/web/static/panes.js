@@ -1,6 +1,10 @@
 // The two panes beside the phones: what the ledger holds, what passed on the wire.
 
+import { secondOf } from "./time.js";
+
 const ROWS_MAX = 200;
+const MILLION = 1e6;
+const BILLION = 1e9;
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -13,6 +17,14 @@ const grouped = (decimal) => {
   const [whole, fraction] = decimal.split(".");
   const digits = whole.replace(/\B(?=(\d{3})+$)/g, ",");
   return fraction === undefined ? digits : `${digits}.${fraction}`;
+};
+
+/** What the bank itself holds is told short; the whole of it is the cell's title. */
+const brief = (decimal) => {
+  const amount = Number(decimal);
+  if (amount < MILLION) return grouped(decimal);
+  const [size, word] = amount < BILLION ? [MILLION, "m"] : [BILLION, "bn"];
+  return `${(amount / size).toFixed(2)} ${word}`;
 };
 
 export class LedgerPane {
@@ -59,9 +71,11 @@ export class LedgerPane {
     known.id.textContent = person ? account.id : "";
     for (const [asset, cell] of [["khr", known.KHR], ["usd", known.USD]]) {
       const held = Object.entries(account.balances).find(([id]) => id.startsWith(`${asset}#`));
-      const text = held ? grouped(held[1]) : "";
-      if (known.shown && text !== cell.textContent) flash(cell);
-      cell.textContent = text;
+      const amount = held?.[1] ?? "0";
+      if (known.shown && amount !== cell.dataset.amount) flash(cell);
+      cell.dataset.amount = amount;
+      cell.textContent = person ? grouped(amount) : brief(amount);
+      cell.title = cell.textContent === grouped(amount) ? "" : grouped(amount);
     }
     known.shown = true;
     if (this.#body.children[position] !== known.row) {
@@ -117,13 +131,12 @@ export class WirePane {
     if (exchange.problem || exchange.status >= 400 || exchange.status === 0) row.classList.add("bad");
     row.dataset.kind = exchange.kind;
     const head = element("div", "head");
-    const at = new Date(exchange.at * 1000).toTimeString().slice(0, 8);
     const phone = this.phones.get(exchange.phone);
     const who = element("span", "who", phone?.name || exchange.phone);
     who.dataset.tint = String([...this.phones.keys()].indexOf(exchange.phone) % 5);
     who.title = exchange.phone;
     head.append(
-      element("time", "", at),
+      element("time", "", secondOf(exchange.at)),
       element("span", "kind", KINDS[exchange.kind]),
       who,
       element("span", "status", exchange.status || "—"),

@@ -3,6 +3,7 @@
 
 import { measure, smsCount } from "./encoding.js";
 import { LABELS, Multitap } from "./multitap.js";
+import { minuteOf } from "./time.js";
 
 const PAD = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 const DIALLED = /^[0-9*#+]$/;
@@ -56,7 +57,7 @@ export class PhoneView {
   }
 
   tick() {
-    const now = new Date().toTimeString().slice(0, 5);
+    const now = minuteOf(Date.now() / 1000);
     this.root.querySelector(".clock").textContent = now;
     const big = this.root.querySelector(".home-clock");
     if (big) big.textContent = now;
@@ -108,7 +109,7 @@ export class PhoneView {
     this.page.dataset.written = written;
     this.page.lang = /[\u1780-\u17ff]/.test(screen.text) ? "km" : "en";
     if (view === "home") {
-      const clock = make("div", "home-clock", new Date().toTimeString().slice(0, 5));
+      const clock = make("div", "home-clock", minuteOf(Date.now() / 1000));
       const who = make("div", "home-name", name || spaced(this.#state.msisdn));
       const news = unread === 1 ? "1 new message" : `${unread} new messages`;
       const hint = make("div", "home-hint", unread ? news : `dial ${this.#context.service_code}`);
@@ -116,7 +117,7 @@ export class PhoneView {
     } else if (view === "message") {
       const sms = this.#state.messages.find((one) => one.id === this.#open);
       this.page.lang = /[\u1780-\u17ff]/.test(sms?.text ?? "") ? "km" : "en";
-      const head = sms ? `${sms.outgoing ? "To" : "From"} ${sms.peer}  ${clockOf(sms.at)}` : "";
+      const head = sms ? `${sms.outgoing ? "To" : "From"} ${sms.peer}  ${minuteOf(sms.at)}` : "";
       this.page.replaceChildren(make("div", "message-head", head), make("div", "", sms?.text ?? ""));
     } else if (["dial", "inbox", "compose"].includes(view)) {
       this.page.replaceChildren();
@@ -136,7 +137,7 @@ export class PhoneView {
       button.append(
         make("span", "mark", mark),
         make("span", "peer", sms.peer),
-        make("span", "when", clockOf(sms.at)),
+        make("span", "when", minuteOf(sms.at)),
         make("span", "start", sms.text),
       );
       button.classList.toggle("new", !sms.read && !sms.outgoing);
@@ -405,8 +406,8 @@ export class PhoneView {
 
   async #act(name, fields) {
     const answer = await this.#api.act(this.#state.msisdn, name, fields);
+    // What came of it is told by the live feed; the answer may be older than that by now.
     this.#complaint = answer.error ?? "";
-    if (!answer.error && name !== "sms") this.update(answer);
     this.#renderMeter();
     return answer;
   }
@@ -443,10 +444,6 @@ function make(tag, className, text) {
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
   return made;
-}
-
-function clockOf(seconds) {
-  return new Date(seconds * 1000).toTimeString().slice(0, 5);
 }
 
 /** +855 12 345 601 */
