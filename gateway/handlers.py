@@ -70,7 +70,8 @@ class Handlers:
         self._meters.effects.labels(asked, came).inc()
         if isinstance(effect, TOLD):
             ref = getattr(outcome, "ref", None)
-            LOG.info("done", effect=asked, outcome=came, ref=ref, turn=origin.turn_key)
+            where = {"channel": origin.channel, "session": origin.session, "turn": origin.turn}
+            LOG.info("done", effect=asked, outcome=came, ref=ref, **where)
         return outcome
 
     async def drain(self) -> None:

@@ -28,7 +28,7 @@ PRIORITY: dict[Kind, int] = {"code": 3, "reply": 2, "receipt": 1, "notice": 0}
 
 LEASE_MS: Final = 15_000  # longer than the slowest send, 12 s
 BACKOFF_MS: Final = (2_000, 10_000, 60_000, 300_000, 900_000)  # then given up
-SENDS_MOST: Final = 32  # leased and under way at once
+SENDS_MOST: Final = 8  # leased and under way at once: a lease must not run out in a queue
 IDLE_S: Final = 5.0  # a poke comes earlier; this is for messages that others queued
 LOG = logs.get("messages")
 
@@ -100,7 +100,7 @@ class Sender:
         self._stopped = False
         self._done = Batcher(partial(self._sql.run, _record))
         self._reports = Batcher(partial(self._sql.run, _mark))
-        self._room = asyncio.Semaphore(SENDS_MOST)
+        self._under_way = 0
 
     def poke(self) -> None:
         """There may be something to send."""
@@ -120,9 +120,10 @@ class Sender:
         async with asyncio.TaskGroup() as sends:
             while not self._stopped:
                 self._poked.clear()
-                due = await self._lease()
+                room = SENDS_MOST - self._under_way
+                due = await self._lease(room) if room else []
                 for row in due:
-                    await self._room.acquire()
+                    self._under_way += 1
                     sends.create_task(self._one(row))
                 if not due:
                     await self._rest()
@@ -138,9 +139,9 @@ class Sender:
             for wait in waits:
                 wait.cancel()
 
-    async def _lease(self) -> Sequence[RowMapping]:
+    async def _lease(self, room: int) -> Sequence[RowMapping]:
         try:
-            (rows,) = await self._sql.run(_lease, [self._now_ms()])
+            (rows,) = await self._sql.run(partial(_lease, room), [self._now_ms()])
         except StoreUnavailable as error:
             LOG.warning("messages wait", error=error)
             return []
@@ -154,8 +155,9 @@ class Sender:
             sent = Sent(row["id"], None, str(refusal), None)
         except SendFailed as failure:
             sent = Sent(row["id"], None, str(failure), self._next_try(row["tries"]))
-        finally:
-            self._room.release()
+        except Exception as error:  # noqa: BLE001  # one message must not stop the others
+            LOG.error("a send failed strangely", error=error)
+            sent = Sent(row["id"], None, type(error).__name__, self._next_try(row["tries"]))
         result = "sent" if sent.failure is None else "again" if sent.next_try_at else "failed"
         self._meters.sent.labels(result).inc()
         if sent.failure is not None:
@@ -164,6 +166,9 @@ class Sender:
             await self._done(sent)
         except StoreUnavailable as error:
             LOG.warning("sms sent but not marked; it may be sent again", error=error)
+        finally:
+            self._under_way -= 1
+            self.poke()
 
     def _next_try(self, tries: int) -> int | None:
         if tries >= len(BACKOFF_MS):
@@ -174,14 +179,16 @@ class Sender:
         return int(self._clock.now().timestamp() * 1000)
 
 
-def _lease(connection: Connection, nows: Sequence[int]) -> Sequence[Sequence[RowMapping]]:
+def _lease(
+    room: int, connection: Connection, nows: Sequence[int]
+) -> Sequence[Sequence[RowMapping]]:
     """Take what is due for this sender alone, until the lease runs out."""
     (now_ms,) = nows
     query = (
         select(_message.c.id, _message.c.msisdn, _message.c.text, _message.c.tries)
         .where(_message.c.state.in_(("queued", "sending")), _message.c.next_try_at <= now_ms)
         .order_by(_message.c.priority.desc(), _message.c.queued_at)
-        .limit(SENDS_MOST)
+        .limit(room)
         .with_for_update(skip_locked=True)
     )
     rows = connection.execute(query).mappings().all()

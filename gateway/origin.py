@@ -25,5 +25,8 @@ class Origin:
 
     @property
     def turn_key(self) -> str:
-        """Unique over all carriers, sessions and turns: what makes an effect happen once."""
-        return f"{self.carrier}/{self.session}/{self.turn}"
+        """Unique over all carriers, numbers, sessions and turns: an effect happens once for it.
+
+        With the number, because some carriers count their sessions from zero again. Not for logs.
+        """
+        return f"{self.carrier}/{self.msisdn.e164}/{self.session}/{self.turn}"

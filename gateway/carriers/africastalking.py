@@ -97,7 +97,9 @@ class AfricasTalking:
 
         async def ussd(form: Form) -> web.Response:
             mt = await lines.ussd(_ussd_mo(form))
-            return web.Response(text=("END " if mt.end else "CON ") + mt.text)
+            page = ("END " if mt.end else "CON ") + mt.text
+            # Bytes: given a text, aiohttp looks for its encoding first.
+            return web.Response(body=page.encode(), content_type="text/plain", charset="utf-8")
 
         async def sms(form: Form) -> web.Response:
             await lines.sms(_sms_mo(form))
@@ -185,8 +187,9 @@ def _sms_mo(form: Form) -> SmsMo:
 
 def _report(form: Form) -> DeliveryReport:
     status = field(form, "status", longest=64)
+    reason = field(form, "failureReason", longest=64, default="")
     return DeliveryReport(
         carrier_id=_id(form, "id"),
         delivery=_FINAL.get(status, Delivery.ON_ITS_WAY),
-        failure=field(form, "failureReason", longest=64, default="") or None,
+        failure=reason if _ID.fullmatch(reason) else None,
     )

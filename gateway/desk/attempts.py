@@ -28,7 +28,7 @@ from gateway.messages import Outgoing, enqueue
 from gateway.stores.sql import insert_ignore
 from gateway.stores.tables import Attempt, Subscriber, Wallet, table_of
 from gateway.vault import Sealed
-from menus.effects import PinLocked, PinOutcome, Unavailable, WalletHeld, WrongPin
+from menus.effects import PinLocked, PinOutcome, Unavailable, Unconfirmed, WalletHeld, WrongPin
 from menus.kinds import Msisdn
 from menus.receipts import HeldNotice, PinLockedNotice
 from menus.text.load import Texts
@@ -92,7 +92,7 @@ class Judge:
     now_ms: int
 
 
-Judgement = PinOutcome | Unavailable
+Judgement = PinOutcome | Unconfirmed | Unavailable
 
 
 def reserve(
@@ -222,7 +222,7 @@ class _Guard:
             return self._refusal(wallet, item.now_ms)
         if attempt is not None and state == "reserved":
             if attempt.at > item.now_ms - LEASE_MS:
-                return Unavailable()  # it is being tried at this moment
+                return Unconfirmed()  # it is being tried at this moment, and may well be right
             self._mark(item.turn_key, "reserved", item.now_ms)
             return _reserved(item, wallet)
         if wallet.state == "held" or wallet.locked_until > item.now_ms:
@@ -242,7 +242,7 @@ class _Guard:
 
     def judge(self, item: Judge, wallet: WalletRow, attempt: AttemptRow | None) -> Judgement | None:
         if attempt is None or attempt.at != item.at or attempt.state in ("wrong", "right"):
-            return Unavailable()  # its lease is another worker's now
+            return Unconfirmed()  # its lease is another worker's now
         counted = attempt.state == "reserved"
         self._mark(item.turn_key, item.verdict, item.at)
         match item.verdict:

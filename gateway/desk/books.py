@@ -8,9 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+    union_all,
+)
 
 from gateway.desk.limits import Counted, Limits
+from gateway.stores.sql import in_list, listed
 from gateway.stores.tables import Counter, Holding, Subscriber, Transfer, Wallet, table_of
 from menus.kinds import Currency, Money
 from menus.limits import Caps, Used
@@ -65,9 +76,10 @@ class Payment(NamedTuple):
     created_at: int
 
 
-_wallets = select(*(_WALLET.c[name] for name in WalletRow._fields)).where(
-    _WALLET.c.state != "closed"
-)
+# In the statement's text and not as a parameter: SQLite must see it to use the index of living
+# wallets, and when it is a parameter plans the statement anew at every execution.
+IS_ALIVE = _WALLET.c.state != literal_column("'closed'")
+_wallets = select(*(_WALLET.c[name] for name in WalletRow._fields)).where(IS_ALIVE)
 _WALLETS = _wallets.where(_WALLET.c.msisdn.in_(bindparam("msisdns", expanding=True)))
 _WALLETS_BY_ACCOUNT = _wallets.where(
     _WALLET.c.account_id.in_(bindparam("accounts", expanding=True))
@@ -93,19 +105,24 @@ _COUNTERS = select(
     _COUNTER.c.period.in_(bindparam("periods", expanding=True)),
 )
 _payments = select(*(_TRANSFER.c[name] for name in Payment._fields))
-_of_senders = _TRANSFER.c.src_account.in_(bindparam("accounts", expanding=True))
-# Two halves, each with an index of its own, instead of an OR over a sender's whole history.
+
+
+def paid_lately(account: ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """What `account` paid and has not settled, or since `since`.
+
+    Two conditions, each with an index of its own, instead of an OR over a sender's whole history.
+    """
+    mine = account == _TRANSFER.c.src_account
+    since = bindparam("since", type_=BigInteger)
+    return (
+        and_(mine, _TRANSFER.c.state == "signed"),
+        and_(mine, _TRANSFER.c.state == "committed", _TRANSFER.c.created_at > since),
+    )
+
+
+_senders = listed("accounts")
 _RECENT = union_all(
-    _payments.where(
-        _of_senders,
-        _TRANSFER.c.created_at > bindparam("since"),
-        _TRANSFER.c.state.in_(("signed", "committed")),
-    ),
-    _payments.where(
-        _of_senders,
-        _TRANSFER.c.created_at <= bindparam("since"),
-        _TRANSFER.c.state == "signed",
-    ),
+    *(_payments.select_from(_senders).where(lately) for lately in paid_lately(_senders.c.value))
 )
 _BY_INTENT = _payments.where(_TRANSFER.c.intent_id.in_(bindparam("intents", expanding=True)))
 
@@ -174,7 +191,7 @@ def open_books(
         asking = [books.wallets[number].account_id for number in senders if number in books.wallets]
         _read_holdings(connection, books)
         _read_counters(connection, books, asking)
-        _read_recent(connection, books, asking, now_ms)
+        books.recent = read_recent(connection, asking, now_ms)
     return books
 
 
@@ -228,9 +245,15 @@ def _read_counters(connection: Connection, books: Books, accounts: list[str]) ->
         )
 
 
-def _read_recent(connection: Connection, books: Books, accounts: list[str], now_ms: int) -> None:
-    rows = connection.execute(_RECENT, {"accounts": accounts, "since": now_ms - RECENT_MS})
-    for row in rows:
-        books.recent.setdefault(row.src_account, []).append(Payment(*row))
-    for payments in books.recent.values():
+def read_recent(
+    connection: Connection, accounts: Iterable[str], now_ms: int
+) -> dict[str, list[Payment]]:
+    """What each sender paid in the last ten minutes or has not settled, newest first."""
+    asked = {"accounts": in_list(accounts), "since": now_ms - RECENT_MS}
+    recent: dict[str, list[Payment]] = {}
+    for row in connection.execute(_RECENT, asked):
+        payment = Payment._make(row)
+        recent.setdefault(payment.src_account, []).append(payment)
+    for payments in recent.values():
         payments.sort(key=lambda payment: (payment.created_at, payment.ref), reverse=True)
+    return recent

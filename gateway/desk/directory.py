@@ -14,8 +14,9 @@ from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
 
 from gateway.batch import Batcher
 from gateway.clock import Clock
+from gateway.desk.books import IS_ALIVE
 from gateway.origin import Origin
-from gateway.stores.sql import Sql, insert_ignore, upsert
+from gateway.stores.sql import Prepared, Sql, in_list, insert_ignore, listed, upsert
 from gateway.stores.tables import Submission, Subscriber, Transfer, Wallet, table_of
 from menus.effects import (
     FindPayee,
@@ -109,10 +110,18 @@ def wallets_of(connection: Connection, numbers: Sequence[str]) -> Sequence[Seque
 # ---- looking up
 
 
+# Locked in one order, so that two processes never wait for each other; SQLite has one writer.
+_asker = _SUBSCRIBER.alias("asker")
+_ASKERS = (
+    select(_asker.c.msisdn)
+    .where(_asker.c.msisdn.in_(select(listed("askers").c.value)))
+    .order_by(_asker.c.msisdn)
+    .with_for_update()
+)
 _COUNT = (
     update(_SUBSCRIBER)
     .where(
-        _SUBSCRIBER.c.msisdn == bindparam("asker"),
+        _SUBSCRIBER.c.msisdn.in_(_ASKERS),
         or_(
             and_(_SUBSCRIBER.c.lookup_day != bindparam("today"), bindparam("most") > 0),
             _SUBSCRIBER.c.lookups < bindparam("most"),
@@ -124,6 +133,23 @@ _COUNT = (
         ),
         lookup_day=bindparam("today"),
     )
+    .returning(_SUBSCRIBER.c.msisdn)
+)
+_PAYEES = Prepared(
+    select(_WALLET.c.msisdn, _WALLET.c.account_id, _WALLET.c.name, _WALLET.c.state).where(
+        _WALLET.c.msisdn.in_(select(listed("payees").c.value)), IS_ALIVE
+    )
+)
+_PAID = Prepared(
+    select(_TRANSFER.c.src_msisdn, _TRANSFER.c.dest_msisdn)
+    .distinct()
+    .join(_WALLET, _WALLET.c.account_id == _TRANSFER.c.src_account)
+    .where(
+        _WALLET.c.msisdn.in_(select(listed("askers").c.value)),
+        IS_ALIVE,
+        _TRANSFER.c.dest_msisdn.in_(select(listed("payees").c.value)),
+        _TRANSFER.c.state == "committed",
+    )
 )
 
 
@@ -131,52 +157,36 @@ def look_up(
     most: int, connection: Connection, items: Sequence[Lookup]
 ) -> Sequence[FindPayeeOutcome]:
     """Who each number is, as far as its asker may still know today."""
-    ordered = sorted(items, key=lambda item: item.asker)
-    insert_ignore(connection, Subscriber, (_stranger(item.asker) for item in ordered))
-    payees = _receiving(connection, items)
-    paid = _paid(connection, items)
-    allowed = {
-        item.asker: (item.asker, item.to) in paid
-        or connection.execute(
-            _COUNT, {"asker": item.asker, "today": item.day, "most": most}
-        ).rowcount
-        == 1
-        for item in ordered
+    askers, numbers = in_list(item.asker for item in items), in_list(item.to for item in items)
+    found = {
+        number: PayeeFound(Msisdn(number), account_id, masked_name(name))
+        for number, account_id, name, state in _PAYEES.rows(connection, {"payees": numbers})
+        if state in _RECEIVING
     }
+    paid = set(_PAID.rows(connection, {"askers": askers, "payees": numbers}))
+    counted = _count(
+        connection, most, [item for item in items if (item.asker, item.to) not in paid]
+    )
     return [
-        payees.get(item.to) or NoWallet(Msisdn(item.to))
-        if allowed[item.asker]
+        found.get(item.to) or NoWallet(Msisdn(item.to))
+        if (item.asker, item.to) in paid or item.asker in counted
         else TooManyLookups()
         for item in items
     ]
 
 
-def _receiving(connection: Connection, items: Sequence[Lookup]) -> dict[str, PayeeFound]:
-    rows = connection.execute(
-        select(_WALLET.c.msisdn, _WALLET.c.account_id, _WALLET.c.name).where(
-            _WALLET.c.msisdn.in_({item.to for item in items}), _WALLET.c.state.in_(_RECEIVING)
-        )
-    )
-    return {
-        number: PayeeFound(Msisdn(number), account_id, masked_name(name))
-        for number, account_id, name in rows
-    }
-
-
-def _paid(connection: Connection, items: Sequence[Lookup]) -> set[tuple[str, str]]:
-    """Which of these askers have paid that number before."""
-    rows = connection.execute(
-        select(_TRANSFER.c.src_msisdn, _TRANSFER.c.dest_msisdn)
-        .distinct()
-        .join(_WALLET, _WALLET.c.account_id == _TRANSFER.c.src_account)
-        .where(
-            _WALLET.c.msisdn.in_({item.asker for item in items}),
-            _WALLET.c.state != "closed",
-            _TRANSFER.c.dest_msisdn.in_({item.to for item in items}),
-            _TRANSFER.c.state == "committed",
-        )
-    )
-    return {(src, dest) for src, dest in rows}
+def _count(connection: Connection, most: int, items: Sequence[Lookup]) -> set[str]:
+    """Count one look-up more for each asker; those who had one left."""
+    counted = set[str]()
+    for day in {item.day for item in items}:  # one, but at midnight
+        askers = {item.asker for item in items if item.day == day}
+        asked = {"askers": in_list(askers), "today": day, "most": most}
+        counted.update(connection.execute(_COUNT, asked).scalars())
+        strangers = sorted(askers - counted)  # or people who have none left
+        if insert_ignore(connection, Subscriber, map(_stranger, strangers)):
+            asked["askers"] = in_list(strangers)
+            counted.update(connection.execute(_COUNT, asked).scalars())
+    return counted
 
 
 def _stranger(number: str) -> dict[str, object]:

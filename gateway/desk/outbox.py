@@ -7,14 +7,14 @@ Rules:
     What never left within ten minutes is cancelled: then, and only then, it can never commit.
 3.  Sent and unseen for five seconds, it is asked after. NOT_RECEIVED proves nothing (a peer's
     queue is memory), so it is sent again. Committed or rejected is the follower's to say, from a
-    block. A stateless refusal that time cannot heal never enters one: that is a rejection here.
+    block. A stateless refusal is one peer's word, which a badly signed copy can bring about while
+    the payment commits: it is raised as a fault and nothing is given back for it.
 4.  The members of a batch go together, in order, in one call.
 5.  While the ledger is away nothing is leased: one quiet question a second, one log line a change.
 """
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -146,7 +146,7 @@ class Outbox:
         leased = leases[0]
         again = await self._ask_after([row for row in leased if row.sends])
         await self._send([row for row in leased if not row.sends or row.batch in again])
-        return bool(leased)
+        return bool(leased) and not self._away
 
     async def _ledger_answers(self) -> bool:
         """Only a healthy peer is sent anything; asked at most once a second while all is well."""
@@ -187,21 +187,26 @@ class Outbox:
             return set()
         await self._remember(statuses)
         batch_of = {row.tx_hash: row.batch for row in rows}
-        lost = {batch_of[one.tx_hash] for one in statuses if hopeless(one)}
-        if lost:
-            await self._end([row.tx_hash for row in rows if row.batch in lost], "rejected")
         again = (Verdict.UNKNOWN, Verdict.INVALID)
-        return {batch_of[one.tx_hash] for one in statuses if one.verdict in again} - lost
+        return {batch_of[one.tx_hash] for one in statuses if one.verdict in again}
 
     async def _remember(self, statuses: Iterable[TxStatus]) -> None:
         """Keep the first reason heard: the ledger tells it once, and in its backend's numbers."""
-        reasons = [
-            (one.tx_hash, f"{one.code}/{one.command_index} {one.text}"[:200])
+        refused = [
+            one
             for one in statuses
             if one.verdict in (Verdict.INVALID, Verdict.REJECTED) and (one.code or one.text)
         ]
-        if reasons:
-            await self._sql.run(remember, reasons)
+        if not refused:
+            return
+        refused.sort(key=lambda one: one.tx_hash)
+        reasons = [
+            (one.tx_hash, f"{one.code}/{one.command_index} {one.text}"[:200]) for one in refused
+        ]
+        for one, first in zip(refused, await self._sql.run(remember, reasons), strict=True):
+            if first and one.verdict is Verdict.INVALID:
+                self._meters.faults.labels("outbox").inc()
+                LOG.error("a peer refuses what we signed: see its reason", tx_hash=one.tx_hash)
 
     async def _end(self, hashes: Sequence[str], state: str, *, never_sent: bool = False) -> None:
         """These can never commit: give everything back, once, and tell their owners."""
@@ -219,16 +224,6 @@ class Outbox:
 
     def _chance(self) -> float:
         return int.from_bytes(self._entropy(2)) / 0x10000
-
-
-def hopeless(status: TxStatus) -> bool:
-    """Can this never enter a block, by one peer's word?
-
-    Stateless refusals only, and none about time: "sent from future" heals, and "too old" is one
-    peer's clock. Asking a second peer before believing it belongs here.
-    """
-    about_time = re.search(r"time|future|too old|past", status.text, re.IGNORECASE)
-    return status.verdict is Verdict.INVALID and bool(status.text) and about_time is None
 
 
 # ---- operations
@@ -361,11 +356,12 @@ def due_again(connection: Connection, hashes: Sequence[str]) -> list[None]:
     return [None] * len(hashes)
 
 
-def remember(connection: Connection, reasons: Sequence[tuple[str, str]]) -> list[None]:
-    """Keep each first reason."""
-    rows = [{"b_hash": tx_hash, "b_reason": reason} for tx_hash, reason in sorted(reasons)]
-    connection.execute(_REMEMBER, rows)
-    return [None] * len(reasons)
+def remember(connection: Connection, reasons: Sequence[tuple[str, str]]) -> list[bool]:
+    """Keep each first reason; which of these were the first heard."""
+    return [
+        connection.execute(_REMEMBER, {"b_hash": tx_hash, "b_reason": reason}).rowcount == 1
+        for tx_hash, reason in reasons
+    ]
 
 
 def give_up(

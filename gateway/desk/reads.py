@@ -3,22 +3,49 @@
 `facts` runs in every turn, so the questions of one tick of the loop are asked together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock
-from gateway.desk.books import Books, open_books, read_languages
-from gateway.desk.limits import Limits
+from gateway.desk.books import (
+    IS_ALIVE,
+    RECENT_MS,
+    Books,
+    Payment,
+    open_books,
+    paid_lately,
+    read_recent,
+)
+from gateway.desk.limits import Counted, Limits
 from gateway.desk.times import from_ms, to_ms
 from gateway.origin import Origin
-from gateway.stores.sql import Sql, StoreUnavailable
-from gateway.stores.tables import Receipt, Transfer, Wallet, table_of
+from gateway.stores.sql import Prepared, Sql, StoreUnavailable, in_list, listed
+from gateway.stores.tables import (
+    Counter,
+    Holding,
+    Receipt,
+    Subscriber,
+    Transfer,
+    Wallet,
+    table_of,
+)
 from menus.effects import (
     Balance,
     BalanceOutcome,
@@ -32,11 +59,14 @@ from menus.effects import (
 )
 from menus.facts import Recent, WalletFacts
 from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
-from menus.limits import business_day, sendable
+from menus.limits import Sendable, business_day, sendable
 
 LOG = logs.get("reads")
+FACTS_S: Final = 0.6  # who comes during a read that hangs waits for two
+_CURRENCIES: Final = tuple(Currency)
 
 _WALLET, _TRANSFER, _RECEIPT = table_of(Wallet), table_of(Transfer), table_of(Receipt)
+_SUBSCRIBER, _HOLDING, _COUNTER = table_of(Subscriber), table_of(Holding), table_of(Counter)
 _STATES = {
     "signed": PaymentState.IN_PROGRESS,
     "committed": PaymentState.PAID,
@@ -66,7 +96,10 @@ class Reads:
         self._stale_since = stale_since
         self._known: Batcher[str, Known] = Batcher(
             lambda numbers: sql.run(
-                partial(known, limits, to_ms(clock.now()), business_day(clock.now())), numbers
+                partial(known, limits, to_ms(clock.now()), business_day(clock.now())),
+                numbers,
+                timeout_s=FACTS_S,
+                only_reads=True,
             )
         )
         self._balances: Batcher[str, tuple[Money, ...]] = Batcher(
@@ -101,45 +134,95 @@ class Reads:
 # ---- operations
 
 
+def _known_statement() -> Select[Any]:
+    """One row per number: language, wallet, and for each currency what is available and used.
+
+    Every turn asks this, so it is one statement; the day and month of a counter are its two rows.
+    What was paid lately is only said to be there or not: nearly always there is nothing.
+    """
+    number = listed("numbers")
+    account = _WALLET.c.account_id
+    columns: list[ColumnElement[Any]] = [number.c.value, _SUBSCRIBER.c.language, account]
+    columns += (_WALLET.c[name] for name in ("tier", "state", "role", "dollars"))
+    lately = or_(*(exists().where(paid) for paid in paid_lately(account)))
+    columns.append(lately.label("lately"))
+    tables = number.outerjoin(_SUBSCRIBER, _SUBSCRIBER.c.msisdn == number.c.value).outerjoin(
+        _WALLET, and_(_WALLET.c.msisdn == number.c.value, IS_ALIVE)
+    )
+    for currency in Currency:
+        held, day, month = _HOLDING.alias(), _COUNTER.alias(), _COUNTER.alias()
+        bucket: BindParameter[str] = bindparam(f"bucket_{currency.value}")
+        tables = tables.outerjoin(
+            held, and_(held.c.account_id == account, held.c.currency == currency.value)
+        )
+        for counter, period in ((day, "day"), (month, "month")):
+            tables = tables.outerjoin(
+                counter,
+                and_(
+                    counter.c.account_id == account,
+                    counter.c.bucket == bucket,
+                    counter.c.period == bindparam(period),
+                ),
+            )
+        figures = (held.c.settled - held.c.outgoing, day.c.amount, month.c.amount, day.c.count)
+        columns += (func.coalesce(figure, 0) for figure in figures)
+    return select(*columns).select_from(tables)
+
+
+_KNOWN = Prepared(_known_statement())
+
+
 def known(
     limits: Limits, now_ms: int, day: str, connection: Connection, numbers: Sequence[str]
 ) -> list[Known]:
     """Languages and wallets of these numbers."""
-    languages = read_languages(connection, numbers)
-    books = open_books(connection, limits, now_ms, day, numbers)
-    wallets: dict[str, WalletFacts | None] = {
-        number: _wallet_facts(books, number) for number in set(numbers)
-    }
-    return [Known(languages.get(number), wallets[number]) for number in numbers]
+    asked = {f"bucket_{one.value}": limits.bucket(one) for one in Currency}
+    asked |= {"numbers": in_list(set(numbers)), "day": day, "month": day[:7]}
+    rows = _KNOWN.rows(connection, asked | {"since": now_ms - RECENT_MS})
+    senders = [row[2] for row in rows if row[7]]
+    recent = read_recent(connection, senders, now_ms) if senders else {}
+    found: dict[str, Known] = {}
+    for row in rows:
+        number, language, account, tier, state, role, dollars, _, *figures = row
+        wallet = None
+        if account:
+            left, paid = _Left(limits, tier, figures), _recent(recent.get(account))
+            wallet = WalletFacts(state, role, bool(dollars), left, paid)
+        found[number] = Known(language, wallet)
+    return [found[number] for number in numbers]
 
 
-def _wallet_facts(books: Books, number: str) -> WalletFacts | None:
-    wallet = books.wallets.get(number)
-    if wallet is None:
-        return None
-    account = wallet.account_id
-    return WalletFacts(
-        state=wallet.state,
-        role=wallet.role,
-        dollars=wallet.dollars,
-        sendable={
-            currency: sendable(
-                books.caps(wallet, currency),
-                books.used(wallet, currency),
-                books.held(account, currency).available,
-            )
-            for currency in Currency
-        },
-        recent=tuple(
-            Recent(
-                Msisdn(payment.dest_msisdn),
-                Money(Currency(payment.currency), payment.amount),
-                from_ms(payment.created_at),
-                payment.state != "signed",
-                payment.ref,
-            )
-            for payment in books.recent.get(account, ())
-        ),
+class _Left(Mapping[Currency, Sendable]):
+    """What limits and balance leave, worked out when a page asks: most pages never do."""
+
+    __slots__ = ("_figures", "_limits", "_tier")
+
+    def __init__(self, limits: Limits, tier: str, figures: Sequence[int]) -> None:
+        self._limits, self._tier, self._figures = limits, tier, figures
+
+    def __getitem__(self, currency: Currency) -> Sendable:
+        at = 4 * _CURRENCIES.index(currency)  # as `_known_statement` has them
+        available, *counted = self._figures[at : at + 4]
+        used = self._limits.used(self._tier, currency, Counted(*counted))
+        return sendable(self._limits.caps(self._tier, currency), used, available)
+
+    def __iter__(self) -> Iterator[Currency]:
+        return iter(_CURRENCIES)
+
+    def __len__(self) -> int:
+        return len(_CURRENCIES)
+
+
+def _recent(payments: Sequence[Payment] | None) -> tuple[Recent, ...]:
+    return tuple(
+        Recent(
+            Msisdn(payment.dest_msisdn),
+            Money(Currency(payment.currency), payment.amount),
+            from_ms(payment.created_at),
+            payment.state != "signed",
+            payment.ref,
+        )
+        for payment in payments or ()
     )
 
 

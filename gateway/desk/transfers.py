@@ -59,7 +59,7 @@ class OpensKeys(Protocol):
 
     async def open(
         self, account_id: str, pin: Pin, turn_key: str
-    ) -> Opened | PinOutcome | Unavailable: ...
+    ) -> Opened | PinOutcome | Unconfirmed | Unavailable: ...
 
 
 class Pokes(Protocol):

@@ -18,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select, update
 
 from gateway import logs
-from gateway.batch import Batcher
+from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock, Entropy
 from gateway.desk.directory import OPENING, Directory, WalletSeen
 from gateway.desk.keep import CHOSEN, Keeper, KeptPin
@@ -26,7 +26,7 @@ from gateway.desk.pins import Opened, PinGuard
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.origin import Origin
-from gateway.stores.sql import Sql, insert_ignore
+from gateway.stores.sql import Sql, StoreUnavailable, insert_ignore
 from gateway.stores.tables import Holding, Submission, Wallet, table_of
 from gateway.vault import PinKey, Sealed, Vault
 from ledger_client.keys import KeyForm, SigningKey
@@ -152,8 +152,13 @@ class Wallets:
             if kept.expired:
                 return KeptExpired()
             await self._store(self._draw_up(number, len(seen), kept.key, profile))
-            # Stored or not: another process may have been faster, with the same token or not.
-            seen = await self._directory.wallets(number)
+            try:
+                # Stored or not: another process may have been faster, with the same token or not.
+                seen = await self._directory.wallets(number)
+            except (StoreUnavailable, Overloaded) as error:
+                LOG.warning("a wallet is stored and cannot be read", error=error)
+                self._poke()
+                return WalletOpening()
         wallet = _by_salt(seen, kept.key)
         if wallet is None:
             lives = any(wallet.state != "closed" for wallet in seen)

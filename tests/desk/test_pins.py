@@ -39,7 +39,7 @@ from gateway.desk.pins import Opened, PinGuard
 from gateway.stores.sql import InlineSql, Sql, open_sql
 from gateway.vault import Vault
 from ledger_client.keys import verify
-from menus.effects import PinLocked, Unavailable, WalletHeld, WrongPin
+from menus.effects import PinLocked, Unavailable, Unconfirmed, WalletHeld, WrongPin
 from menus.kinds import Msisdn, Pin
 from menus.receipts import PinLockedNotice
 
@@ -221,7 +221,7 @@ async def test_the_same_turn_after_a_crash_is_counted_once(sql, clock, pin, at, 
 async def test_an_attempt_being_tried_is_not_tried_beside_itself(sqlite_sql, clock, guard):
     dying = make_guard(DyingSql(sqlite_sql, 2, after_commit=False), clock)
     await dying.open(ACCOUNT, OTHER, "t1")
-    assert await guard.open(ACCOUNT, OTHER, "t1") == Unavailable()
+    assert await guard.open(ACCOUNT, OTHER, "t1") == Unconfirmed()
 
 
 async def test_crashes_before_every_judgement_still_lock(sqlite_sql, clock, guard):
@@ -301,7 +301,7 @@ async def test_a_worker_that_lost_its_lease_learns_nothing(sqlite_sql, clock, gu
     await clock.advance(LEASE_MS / 1000)
     assert await guard.open(ACCOUNT, OTHER, "t1") == WrongPin(2)
     gate.open_it.set()
-    assert await slow == Unavailable()
+    assert await slow == Unconfirmed()
     assert (await only(sqlite_sql, WALLET, account_id=ACCOUNT))["wrong_pins"] == 1
 
 
