@@ -8,6 +8,7 @@ from it. Pure; the text itself is never kept.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Mac = Callable[[bytes], bytes]
 """A keyed hash whose key lives outside database and session store."""
@@ -35,8 +36,7 @@ class Diverged:
     """The text is shorter than the accepted one, or another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A prefix: its length, the spans in it that were secret, and its masked keyed hash."""
 
     length: int
@@ -51,16 +51,16 @@ class Accepted:
         """
         used = SEPARATOR.join(text.split(SEPARATOR)[:parts_used])
         masks = ((len(used), len(text)),) if len(used) < len(text) else ()
-        return cls._of(text, masks, mac)
+        return cls(len(text), masks, _mac(text, masks, mac))
 
     def then(self, text: str, *, secret: bool, mac: Mac) -> "Accepted":
         """The longer text, whose new input is masked when it was asked for as a secret."""
         masks = (*self.masks, (self.length, len(text))) if secret else self.masks
-        return self._of(text, masks, mac)
+        return Accepted(len(text), masks, _mac(text, masks, mac))
 
     def read(self, text: str, mac: Mac) -> Repeat | Fresh | Diverged:
         """What is new in `text`?"""
-        if len(text) < self.length or self._of(text[: self.length], self.masks, mac) != self:
+        if len(text) < self.length or _mac(text[: self.length], self.masks, mac) != self.mac:
             return Diverged()
         if len(text) == self.length:
             return Repeat()
@@ -70,9 +70,9 @@ class Accepted:
             return Diverged()
         return Fresh(text[self.length + 1 :])
 
-    @classmethod
-    def _of(cls, text: str, masks: tuple[tuple[int, int], ...], mac: Mac) -> "Accepted":
-        masked = text
-        for start, end in masks:
-            masked = masked[:start] + "?" * (end - start) + masked[end:]
-        return cls(len(text), masks, mac(masked.encode("utf-8", "surrogatepass")).hex())
+
+def _mac(text: str, masks: tuple[tuple[int, int], ...], mac: Mac) -> str:
+    """The keyed hash of a text whose secrets are masked."""
+    for start, end in masks:
+        text = text[:start] + "?" * (end - start) + text[end:]
+    return mac(text.encode("utf-8", "surrogatepass")).hex()

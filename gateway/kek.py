@@ -38,6 +38,7 @@ class Kek:
         if not keys or any(len(key) != KEY_BYTES for key in keys.values()) or min(keys) < 1:
             raise KekError("a key-encryption key is 32 bytes under a version from 1 on")
         self._keys = dict(keys)
+        self._derived: dict[tuple[int, str], bytes] = {}  # every turn asks for one of them twice
         self.newest = max(keys)
 
     @property
@@ -47,12 +48,15 @@ class Kek:
 
     def derive(self, version: int, purpose: str) -> bytes:
         """A key for one purpose: what leaks from one use says nothing about another."""
-        key = self._keys.get(version)
-        if key is None:
-            raise KekVersionMissing(f"version {version} is not in GATEWAY_KEK_FILE")
-        return hashlib.blake2b(
-            purpose.encode(), key=key, digest_size=KEY_BYTES, person=b"gateway/kek"
-        ).digest()
+        derived = self._derived.get((version, purpose))
+        if derived is None:
+            key = self._keys.get(version)
+            if key is None:
+                raise KekVersionMissing(f"version {version} is not in GATEWAY_KEK_FILE")
+            derived = self._derived[version, purpose] = hashlib.blake2b(
+                purpose.encode(), key=key, digest_size=KEY_BYTES, person=b"gateway/kek"
+            ).digest()
+        return derived
 
     @classmethod
     def load(cls, path: Path) -> "Kek":

@@ -10,10 +10,13 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
+# One variable of our own: structlog's clear and bind walk over all variables in every request.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 Log = structlog.typing.FilteringBoundLogger
 
@@ -22,7 +25,7 @@ def set_up(level: str) -> None:
     """Send everything, other libraries' warnings too, to standard error as JSON."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _place_of_exception,
@@ -50,6 +53,13 @@ class _Foreign(logging.Handler):
         if kind:
             line["error"] = kind
         sys.stderr.write(json.dumps(line) + "\n")
+
+
+def _request_id(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    request_id = REQUEST_ID.get(None)
+    return event if request_id is None else {"request_id": request_id, **event}
 
 
 def _place_of_exception(

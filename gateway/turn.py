@@ -6,12 +6,11 @@ its deadline is taken over: safe, because every effect and every PIN attempt is 
 (carrier, session, turn). No raw text is stored or logged: see accepted.py.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from itertools import count
+from typing import Final, Literal, NamedTuple, Protocol
 
 from gateway import logs
 from gateway.accepted import SEPARATOR, Accepted, Fresh, Mac
@@ -22,7 +21,15 @@ from gateway.meters import Meters
 from gateway.origin import Origin
 from gateway.stores.sessions import Claim, SessionKey, Sessions, SessionsUnavailable
 from gateway.stores.sql import StoreUnavailable
-from menus.effects import Effect, Outcome
+from menus.effects import (
+    Compare,
+    Effect,
+    FindPayee,
+    Keep,
+    Outcome,
+    ReadBalance,
+    ReadLastPayment,
+)
 from menus.engine import Engine, Facts, State, Turn
 from menus.kinds import Msisdn
 
@@ -30,6 +37,8 @@ RESUME_S: Final = 600.0  # a dropped conversation is offered again for ten minut
 ENDED_S: Final = 180.0  # a finished session keeps its page for repeats
 FACTS_S: Final = 1.2  # turns that move no money answer within 1.5 s
 GRACE_S: Final = 2.0  # a claim outlives the turn's own deadline by this much
+LOOKS: Final = (Compare, FindPayee, Keep, ReadBalance, ReadLastPayment)  # change no facts
+DUMPED_MOST: Final = 8192  # sessions whose next turn need not read what this process wrote
 WORST_EFFECTS: Final = 8  # a turn that asks for more than this is a mistake in the core
 
 LOG = logs.get("turn")
@@ -38,17 +47,19 @@ Handle = Callable[[Effect, Origin], Awaitable[Outcome]]
 
 
 class FactsOf(Protocol):
-    """What the gateway knows of a number at this moment."""
+    """What the gateway knows of a number at this moment; an answer or a fault within FACTS_S."""
 
     async def __call__(self, msisdn: Msisdn) -> Facts: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # dumps would make one each time
+
+
+class Record(NamedTuple):
     """A session as it is stored between two turns."""
 
     turn: int
-    state: dict[str, Any] | None
+    state: State | None
     page: str
     end: bool
     secret: bool
@@ -57,19 +68,15 @@ class Record:
 
     def dump(self) -> bytes:
         accepted = self.accepted
-        return json.dumps(
-            [
-                *(self.turn, self.state, self.page, self.end, self.secret, self.at),
-                *(accepted.length, accepted.masks, accepted.mac),
-            ],
-            separators=(",", ":"),
-        ).encode()
+        state = self.state.dump() if self.state else None
+        so_far = (self.turn, state, self.page, self.end, self.secret, self.at)
+        return _encode((*so_far, accepted.length, accepted.masks, accepted.mac)).encode()
 
     @classmethod
     def load(cls, record: bytes) -> "Record":
         turn, state, page, end, secret, at, length, masks, mac = json.loads(record)
         accepted = Accepted(length, tuple((start, stop) for start, stop in masks), mac)
-        return cls(turn, state, page, end, secret, accepted, at)
+        return cls(turn, State.load(state), page, end, secret, accepted, at)
 
     @property
     def mt(self) -> UssdMt:
@@ -98,19 +105,35 @@ class Turns:
         self._handle = handle
         self._mac = mac
         self._clock = clock
-        self._entropy = entropy
         self._wait_s = wait_s
         self._meters = meters
+        # Looked up once: finding a child by its labels takes as long as a page's texts.
+        self._turns = {True: meters.turns.labels("yes"), False: meters.turns.labels("no")}
+        self._turn_seconds = meters.turn_seconds
+        self._dumped: dict[bytes, Record] = {}  # what this process finished last, by what it stored
+        self._name, self._claims = fresh_id(entropy), count()
 
     async def take(self, mo: UssdMo) -> UssdMt:
-        """The page for one callback; always a page, whatever is stuck or broken.
+        """The page for one callback; always a page, whatever is stuck or broken."""
+        began = self._clock.monotonic()
+        mt = await self._page(mo)
+        self._turn_seconds.observe(self._clock.monotonic() - began)
+        self._turns[mt.end].inc()
+        return mt
+
+    async def _page(self, mo: UssdMo) -> UssdMt:
+        """The page, or an apology.
 
         "Nothing was done" is said only of faults that came before any effect (`_effects` lets
         none out); of anything else the page says to look at *Last payment*.
         """
         try:
             return await self._claimed(mo)
-        except (SessionsUnavailable, StoreUnavailable, Overloaded, TimeoutError) as error:
+        except SessionsUnavailable as error:
+            # Not claimed. A further turn may be under way elsewhere, or have paid already.
+            LOG.warning("turn not claimed", error=error)
+            return self._apology("lost" if mo.text else "unavailable")
+        except (StoreUnavailable, Overloaded, TimeoutError) as error:
             LOG.warning("turn not taken", error=error)
             return self._apology("unavailable")
         except Exception as error:  # noqa: BLE001  # a phone needs a page, whatever happened
@@ -121,7 +144,7 @@ class Turns:
     async def _claimed(self, mo: UssdMo) -> UssdMt:
         """Claim the turn and answer it, or wait for the page of who has it."""
         key = SessionKey(mo.msisdn.e164, mo.carrier, mo.session)
-        worker = fresh_id(self._entropy)
+        worker = f"{self._name}/{next(self._claims)}"
         create = not mo.text
         patience = self._clock.monotonic() + self._wait_s + FACTS_S
         while True:
@@ -153,14 +176,15 @@ class Turns:
 
     async def _dialable(self, mo: UssdMo) -> bool:
         parts = mo.text.split(SEPARATOR)
-        return self._engine.dialable(parts, await self._facts_of(mo.msisdn))
+        return self._engine.dialable(parts, await self._facts(mo.msisdn))
 
     async def _answer(self, mo: UssdMo, key: SessionKey, worker: str, claim: Claim) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""
-        record = Record.load(claim.record) if claim.record else None
+        record = self._load(claim.record) if claim.record else None
         new = record.accepted.read(mo.text, self._mac) if record else None
         if record and (record.end or not isinstance(new, Fresh)):
-            await self._sessions.release(key, worker=worker)
+            with suppress(SessionsUnavailable):
+                await self._sessions.release(key, worker=worker)
             return record.mt
         try:
             if record and isinstance(new, Fresh):
@@ -175,12 +199,27 @@ class Turns:
         # When this fails, or is refused because the claim was taken over or the session ended by
         # a redial, what the page says is true all the same.
         with suppress(SessionsUnavailable):
-            await self._sessions.finish(key, worker=worker, record=after.dump(), ttl_s=ttl_s)
+            await self._sessions.finish(key, worker=worker, record=self._dump(after), ttl_s=ttl_s)
         return after.mt
+
+    def _dump(self, record: Record) -> bytes:
+        """What is stored of it; remembered, so that this process need not read it again.
+
+        Most sessions stay with one process. Another process's record is other bytes, and read.
+        """
+        dumped = record.dump()
+        if not record.end:
+            if len(self._dumped) >= DUMPED_MOST:
+                self._dumped.clear()
+            self._dumped[dumped] = record
+        return dumped
+
+    def _load(self, dumped: bytes) -> Record:
+        return self._dumped.pop(dumped, None) or Record.load(dumped)
 
     async def _begin(self, mo: UssdMo, previous: bytes | None) -> Record:
         """A session's first turn; what was dialled at once is a deep dial."""
-        origin, facts = self._origin(mo, 0), await self._facts_of(mo.msisdn)
+        origin, facts = self._origin(mo, 0), await self._facts(mo.msisdn)
         dialled = mo.text.split(SEPARATOR) if mo.text else []
         turn = self._engine.begin(facts, dialled=dialled, previous=self._resumable(previous))
         turn = await self._effects(turn, facts, origin)
@@ -189,8 +228,8 @@ class Turns:
     async def _go_on(self, mo: UssdMo, record: Record, new: Fresh) -> Record:
         """A further turn of a known session."""
         number = record.turn + 1
-        origin, facts = self._origin(mo, number), await self._facts_of(mo.msisdn)
-        turn = self._engine.hear(State.load(record.state), new.text, facts)
+        origin, facts = self._origin(mo, number), await self._facts(mo.msisdn)
+        turn = self._engine.hear(record.state, new.text, facts)
         turn = await self._effects(turn, facts, origin)
         accepted = record.accepted.then(mo.text, secret=record.secret, mac=self._mac)
         return self._record(turn, number, accepted)
@@ -205,7 +244,7 @@ class Turns:
             raise AssertionError("the core ended a turn without a page")
         return Record(
             turn=number,
-            state=turn.state.dump() if turn.state and not page.end else None,
+            state=None if page.end else turn.state,
             page=page.text,
             end=page.end,
             secret=turn.secret,
@@ -219,23 +258,20 @@ class Turns:
             if turn.effect is None:
                 return turn
             outcome = await self._handle(turn.effect, origin)
-            # The effect may have changed what is known (language, wallet): look again. But it
-            # has happened, so what cannot be looked up now must not hide what came of it.
-            with suppress(SessionsUnavailable, StoreUnavailable, Overloaded, TimeoutError):
-                facts = await self._facts_of(origin.msisdn)
+            if not isinstance(turn.effect, LOOKS):
+                # It may have changed what is known (language, wallet): look again. But it has
+                # happened, so what cannot be looked up now must not hide what came of it.
+                with suppress(SessionsUnavailable, StoreUnavailable, Overloaded, TimeoutError):
+                    facts = await self._facts(origin.msisdn)
             turn = self._engine.heard(turn.state, outcome, facts)
         raise AssertionError("the core asks for effects without end")
-
-    async def _facts_of(self, msisdn: Msisdn) -> Facts:
-        async with asyncio.timeout(FACTS_S):
-            return await self._facts(msisdn)
 
     def _resumable(self, previous: bytes | None) -> State | None:
         if previous is None:
             return None
         record = Record.load(previous)
         old = self._clock.now().timestamp() - record.at > RESUME_S
-        return None if record.end or old or record.state is None else State.load(record.state)
+        return None if record.end or old else record.state
 
     def _apology(self, kind: Literal["lost", "busy", "unavailable"]) -> UssdMt:
         screen = self._engine.apology(kind, None)

@@ -25,7 +25,6 @@ a question (`form`, `asked`). Input at a question is read by its kind into a val
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from menus.catalogue import CATALOGUE
@@ -69,7 +68,7 @@ class Engine:
         """Take the first turn of a session: a deep dial, an offer to resume, or the menu."""
         form = self._dialled.get(dialled[0]) if dialled else None
         if form and self._catalogue.menu_for(facts).offers(form.cls):
-            state = replace(opened(form), rest=tuple(dialled[1:]), consumed=1)
+            state = opened(form)._replace(rest=tuple(dialled[1:]), consumed=1)
             return self._go_on(state, form, facts)
         if previous and not dialled:
             return self._offer(State(offer=(previous.offer or previous.dump())), facts)
@@ -84,8 +83,7 @@ class Engine:
     ) -> Turn:
         """Begin at a form prefilled from something stored, whose id is the intent."""
         form = about(cls)
-        state = replace(
-            opened(form),
+        state = opened(form)._replace(
             answers={name: value.dump() for name, value in given.items()},
             given=tuple(given),
             intent=Minted(intent, GIVEN) if intent else None,
@@ -94,7 +92,9 @@ class Engine:
 
     def hear(self, state: State | None, text: str, facts: Facts) -> Turn:
         """Take what a person typed."""
-        state = replace(state or State(), waiting="", rest=(), consumed=0)
+        state = state or State()
+        if state.waiting or state.rest or state.consumed:  # not after a load
+            state = state._replace(waiting="", rest=(), consumed=0)
         typed = plain(text) or ""
         if typed == HOME_KEY:
             return self._home(state, facts)
@@ -102,17 +102,18 @@ class Engine:
             return self._hear_offer(state, typed, facts)
         if state.form is None:
             return self._hear_menu(state, typed, facts)
-        form = self._form_of(state)
-        if form is None:
+        at = self._at(state)
+        if at is None:
             return self._home(state, facts, Refusal("engine.changed"))
-        return self._hear_answer(state, form, text, facts)
+        return self._hear_answer(*at, text, typed, facts)
 
     def heard(self, state: State | None, outcome: Outcome, facts: Facts) -> Turn:
         """Take the outcome of the effect that the last `Turn` asked for."""
-        form = self._form_of(state) if state else None
-        if state is None or form is None or not state.waiting:
+        at = self._at(state) if state and state.waiting else None
+        if at is None:
             raise TypeError("no effect is under way in this conversation")
-        state, waited = replace(state, waiting=""), state.waiting
+        state, form = at
+        state, waited = state._replace(waiting=""), state.waiting
         if waited == "lookup":
             question = form.question(state.asked or "")
             context = self._context(state, form, question, facts)
@@ -162,15 +163,15 @@ class Engine:
         name = chosen(typed, state.shown)
         if name in self._forms:
             form = self._forms[name]
-            return self._go_on(replace(opened(form), language=state.language), form, facts)
+            return self._go_on(opened(form)._replace(language=state.language), form, facts)
         if name:
             return self._menu(State(menu=name, language=state.language), facts)
         if typed == BACK and state.page:
-            return self._menu(replace(state, page=state.page - 1), facts)
+            return self._menu(state._replace(page=state.page - 1), facts)
         if typed == BACK and state.menu != HOME:
             return self._home(state, facts)
         if typed == MORE:
-            turned = self._menu(replace(state, page=state.page + 1), facts)
+            turned = self._menu(state._replace(page=state.page + 1), facts)
             if turned.state and turned.state.page > state.page:
                 return turned
         return self._menu(state, facts, _CHOOSE)
@@ -180,8 +181,11 @@ class Engine:
     def _offer(self, state: State, facts: Facts, reason: Refusal | None = None) -> Turn:
         """Offer it, if there is something in it that one would not like to type again."""
         dropped = State.load(state.offer)
-        form = self._form_of(dropped) if dropped else None
-        if dropped is None or form is None or not self._catalogue.menu_for(facts).offers(form.cls):
+        at = self._at(dropped) if dropped else None
+        if at is None:
+            return self._home(state, facts)
+        dropped, form = at
+        if not self._catalogue.menu_for(facts).offers(form.cls):
             return self._home(state, facts)
         worth = [name for name in form.resume if name in dropped.answers]
         if not worth or not form.pin:
@@ -191,11 +195,12 @@ class Engine:
 
     def _hear_offer(self, state: State, typed: str, facts: Facts) -> Turn:
         dropped = State.load(state.offer)
-        form = self._form_of(dropped) if dropped else None
-        if dropped is None or form is None:
+        at = self._at(dropped) if dropped else None
+        if at is None:
             return self._home(state, facts, Refusal("engine.changed"))
         if typed == "1":
             # The same intent, too: if the payment was already made, it is not made again.
+            dropped, form = at
             question = form.question(dropped.asked or form.questions[0].field)
             return self._ask(dropped, form, question, facts)
         if typed == "2":
@@ -204,14 +209,13 @@ class Engine:
 
     # --- questions ----------------------------------------------------------------------------
 
-    def _hear_answer(self, state: State, form: Form, text: str, facts: Facts) -> Turn:
+    def _hear_answer(self, state: State, form: Form, text: str, typed: str, facts: Facts) -> Turn:
         question = form.question(state.asked or form.questions[0].field)
-        typed = plain(text) or ""
         if typed == BACK:
             return self._back(state, form, question, facts)
         context = self._context(state, form, question, facts)
         if typed == MORE and question.kind.options(context):
-            turned = self._ask(replace(state, page=state.page + 1), form, question, facts)
+            turned = self._ask(state._replace(page=state.page + 1), form, question, facts)
             if turned.state and turned.state.page > state.page:
                 return turned
         parsed = _read(question, text, context, state.shown)
@@ -220,7 +224,7 @@ class Engine:
     def _back(self, state: State, form: Form, question: Question, facts: Facts) -> Turn:
         """Go to the page before, to the last question that was asked, or home."""
         if state.page:
-            return self._ask(replace(state, page=state.page - 1), form, question, facts)
+            return self._ask(state._replace(page=state.page - 1), form, question, facts)
         for earlier in reversed(form.before(question.field)):
             if earlier.field in state.answers and earlier.field not in state.given:
                 return self._ask(state, form, earlier, facts)
@@ -236,7 +240,7 @@ class Engine:
     ) -> Turn:
         """Look up, ask again, or save and go on."""
         if isinstance(parsed, Lookup):
-            return Turn(replace(state, waiting="lookup"), effect=parsed.effect)
+            return Turn(state._replace(waiting="lookup"), effect=parsed.effect)
         if isinstance(parsed, Kind):
             parsed = question.check(parsed, facts) or parsed
         if isinstance(parsed, Refusal):
@@ -264,9 +268,9 @@ class Engine:
                 # A string that people know by heart leaves out what they are asked only sometimes.
                 state = saved(state, question, question.default)
                 continue
-            state = replace(state, asked=question.field)
+            state = state._replace(asked=question.field)
             if not isinstance(parsed, Refusal):
-                state = replace(state, rest=state.rest[1:], consumed=state.consumed + 1)
+                state = state._replace(rest=state.rest[1:], consumed=state.consumed + 1)
             return self._take(state, form, question, parsed, facts)
         return self._run(state, form, FORGOTTEN, facts)
 
@@ -282,8 +286,8 @@ class Engine:
         before = [earlier.field for earlier in form.before(question.field)]
         kept = {n: a for n, a in state.answers.items() if n in before or n in state.given}
         page = state.page if state.asked == question.field else 0
-        state = replace(state, answers=kept, page=page)
-        if form.pin == question:
+        state = state._replace(answers=kept, page=page)
+        if form.pin is question:
             state = minted(state, form, facts)
         context = self._context(state, form, question, facts)
         first = self._first_dial(state, facts) and form.cls is self._catalogue.first
@@ -293,7 +297,7 @@ class Engine:
         """Everything is answered: ask for what the form is for."""
         state = minted(state, form, facts)
         effect = built(state, form, pin).effect()
-        return Turn(replace(state, waiting="effect"), effect=effect)
+        return Turn(state._replace(waiting="effect"), effect=effect)
 
     def _follow(self, state: State, form: Form, page: Page, facts: Facts) -> Turn:
         """Go where a reply says."""
@@ -302,23 +306,24 @@ class Engine:
         reason = Refusal(page.key, page.holes) if page.key else None
         if page.then == HOME:
             spoken = page.language or state.language
-            return self._home(replace(state, language=spoken), facts, reason)
+            return self._home(state._replace(language=spoken), facts, reason)
         return self._ask(state, form, form.question(page.then), facts, reason)
 
     def _context(self, state: State, form: Form, question: Question, facts: Facts) -> Context:
         before = loaded(state, form.before(question.field))
         return Context(facts, question.field, before, self._texts.languages)
 
-    def _form_of(self, state: State) -> Form | None:
-        """The form a conversation is at, unless a release has changed it meanwhile."""
+    def _at(self, state: State) -> tuple[State, Form] | None:
+        """The form a conversation is at, its answers loaded; None if a release has changed it."""
         form = self._forms.get(state.form or "")
         if form is None or form.shape != state.shape:
             return None
+        if state.answers.keys() <= state.values.keys():
+            return state, form
         try:
-            loaded(state, form.questions)
+            return state._replace(values=loaded(state, form.questions)), form
         except (TypeError, ValueError):
             return None
-        return form
 
 
 # --- answers ----------------------------------------------------------------------------------

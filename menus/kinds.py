@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import NumberParseException, PhoneNumberType
 
 from menus.kind import Context, Json, Kind, Option, Refusal
 from menus.reading import plain
@@ -36,7 +36,7 @@ class Currency(Kind, StrEnum):
 
     @classmethod
     def options(cls, context: Context) -> tuple[Option, ...]:  # noqa: ARG003 - always the same
-        return tuple(Option(currency.value, f"currency.{currency.value}") for currency in cls)
+        return _CURRENCIES
 
     @classmethod
     def parse(cls, text: str, context: Context) -> "Currency | Refusal":  # noqa: ARG003
@@ -62,6 +62,7 @@ class Currency(Kind, StrEnum):
         return tuple(cls)
 
 
+_CURRENCIES: Final = tuple(Option(one.value, f"currency.{one.value}") for one in Currency)
 _CURRENCY_WORDS: Final = {
     **dict.fromkeys(("khr", "riel", "riels", "r", "៛", "រៀល"), Currency.KHR),
     **dict.fromkeys(("usd", "us$", "$", "dollar", "dollars", "ដុល្លារ"), Currency.USD),
@@ -174,11 +175,12 @@ class Msisdn(Kind):
             number = phonenumbers.parse(sign + digits, REGION)
         except NumberParseException:
             return Refusal("number.unclear")
-        if number.country_code != COUNTRY_CODE or not phonenumbers.is_valid_number(number):
+        of_type = phonenumbers.number_type(number)  # UNKNOWN: there is no such number
+        if number.country_code != COUNTRY_CODE or of_type == PhoneNumberType.UNKNOWN:
             return Refusal("number.unclear")
-        if phonenumbers.number_type(number) != PhoneNumberType.MOBILE:
+        if of_type != PhoneNumberType.MOBILE:
             return Refusal("number.not_mobile")
-        return cls(phonenumbers.format_number(number, PhoneNumberFormat.E164))
+        return cls(f"+{COUNTRY_CODE}{number.national_number}")  # no Italian zero here
 
     @property
     def show(self) -> str:

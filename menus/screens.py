@@ -6,11 +6,11 @@ leaves no room for its question stands in its place (menus.lint proves that the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from menus.encoding import PageSize, fits, paged
-from menus.facts import Facts
+from menus.facts import Facts, Service
 from menus.forms import HOME, Form, Menu, Question
 from menus.kind import Context, Refusal
 from menus.state import Screen, State, Turn
@@ -24,7 +24,10 @@ _BEFORE_MORE: Final = 8  # lines are 1-8, then 10, 11, …: 9 turns the page
 
 def chosen(typed: str, shown: Sequence[str]) -> str | None:
     """Say what a typed number means among what was shown."""
-    return next((what for index, what in enumerate(shown) if typed == _number(index)), None)
+    for index, what in enumerate(shown):
+        if typed == _number(index):
+            return what
+    return None
 
 
 def _number(index: int) -> str:
@@ -55,12 +58,19 @@ class Screens:
 
     texts: Texts
     size: PageSize
+    # Menus say the same every time: what was laid out once, and which page of it that is. As many
+    # as there are languages and pages of menus.
+    _menus: dict[tuple[str | None, Menu, int, Service], tuple[str, int]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def menu(self, state: State, menu: Menu, facts: Facts, reason: Refusal | None) -> Turn:
         """Show a page of a menu."""
         language = language_of(state, facts)
         names = menu.names()
-        text, page = self._list(
+        place = (language, menu, state.page, facts.service)
+        known = self._menus.get(place) if reason is None else None
+        text, page = known or self._list(
             language,
             self._reason(language, reason, facts),
             self.say(language, menu.title, facts) if menu.title else "",
@@ -68,6 +78,8 @@ class Screens:
             leads_back=menu.name != HOME or state.page > 0,
             page=state.page,
         )
+        if known is None and reason is None and page == state.page:
+            self._menus[place] = text, page
         state = State(menu=menu.name, shown=names, page=page, language=state.language)
         return Turn(state, Screen(text, end=False))
 
@@ -95,8 +107,7 @@ class Screens:
             )
         else:
             text, page = self._free(language, why, body, leads_back=leads_back), 0
-        state = replace(
-            state,
+        state = state._replace(
             asked=question.field,
             shown=tuple(option.id for option in options),
             page=page,
@@ -132,7 +143,10 @@ class Screens:
         holes: Mapping[str, str] | None = None,
     ) -> str:
         """Say a text with those holes that it has; every text may name the service."""
+        wanted = self.texts.holes(key)
         service = facts.service
+        if not wanted:
+            return self.texts.say(language or service.language, key)
         known = {
             "bank": service.bank,
             "service_code": service.service_code,
@@ -140,7 +154,6 @@ class Screens:
             "pin_length": str(service.pin_length),
             **(holes or {}),
         }
-        wanted = self.texts.holes(key)
         filled = {hole: known[hole] for hole in wanted if hole in known}
         return self.texts.say(language or service.language, key, **filled)
 
@@ -182,7 +195,7 @@ class Screens:
         )
         page = min(page, len(pages) - 1)
         whole = _lines(reason, pages[page])
-        return (whole if fits(whole, self.size) else pages[page]), page
+        return (whole if not reason or fits(whole, self.size) else pages[page]), page
 
     def _foot(self, language: str | None, *, leads_back: bool) -> str:
         return self.texts.say(language, "engine.back") if leads_back else ""

@@ -16,8 +16,7 @@ The record is opaque bytes. Everything expires. Both stores (memory, Redis) foll
 4.  A fresh session that is released disappears; what was `previous` stays so for the next one.
 """
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.clock import Clock
 
@@ -33,8 +32,7 @@ class SessionsUnavailable(Exception):
         super().__init__(f"the session store of {SETTING} is not available ({why})")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionKey:
+class SessionKey(NamedTuple):
     """A session as its carrier names it."""
 
     msisdn: str
@@ -47,8 +45,7 @@ class SessionKey:
         return f"{self.carrier}/{self.session}"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a claim found, and whether the session is now the claimer's.
 
     fresh: ours and new; `previous` is the record of the number's older session, if any.

@@ -20,8 +20,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import hiredis
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
@@ -51,15 +50,15 @@ class RedisSessions:
         self._clock = clock
         self._timeout_s = timeout_s
         try:
-            self._pool = BlockingConnectionPool.from_url(
+            # One connection, since one flush is under way at a time. A pool's checks and records
+            # around each use, and redis-py's own timers, take longer than the flush itself.
+            self._connection = ConnectionPool.from_url(
                 url,
-                max_connections=2,  # one flush at a time; the second replaces a broken one
-                timeout=timeout_s,
-                socket_timeout=timeout_s,
+                socket_timeout=None,  # `_flush` has a timer for all of it
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
                 decode_responses=False,
-            )
+            ).make_connection()  # type: ignore[no-untyped-call]
         except ValueError as error:
             raise ValueError(f"{SETTING} must begin with redis://, rediss:// or unix://") from error
         self._script = (files("gateway.stores") / "sessions.lua").read_text()
@@ -95,7 +94,7 @@ class RedisSessions:
 
     async def close(self) -> None:
         await self._batch.close()
-        await self._pool.disconnect()
+        await self._connection.disconnect()
 
     async def _ask(self, call: _Call) -> Any:  # noqa: ANN401 - what the script's function returns
         try:
@@ -110,20 +109,25 @@ class RedisSessions:
         for operation, key, *others in calls:
             arguments += (operation, key.name, *others)
         async with asyncio.timeout(self._timeout_s):
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-            try:
-                answers: Sequence[Any] = await self._run(connection, len(keys), *keys, *arguments)
-                return answers
-            finally:
-                await self._pool.release(connection)
+            await self._connected()
+            answers: Sequence[Any] = await self._run(len(keys), *keys, *arguments)
+            return answers
 
-    async def _run(self, connection: AbstractConnection, *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - its reply
-        """The script on one connection; packed by hiredis, since redis-py does so in Python."""
+    async def _connected(self) -> None:
+        """Connect, also when the server hung up or an answer nobody waited for is still there."""
+        connection = self._connection
+        if connection.is_connected and await connection.can_read():
+            await connection.disconnect(nowait=True)
+        if not connection.is_connected:
+            await connection.connect()
+
+    async def _run(self, *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - its reply
+        """The script; packed by hiredis, since redis-py does so in Python."""
         for command in (("EVALSHA", self._sha), ("EVAL", self._script)):
             packed = hiredis.pack_command((*command, *arguments))  # type: ignore[arg-type]
             try:
-                await connection.send_packed_command([packed])
-                return await connection.read_response()
+                await self._connection.send_packed_command([packed])
+                return await self._connection.read_response()
             except NoScriptError:  # a server that is new, or was restarted
                 continue
         raise AssertionError("EVAL brings its script")

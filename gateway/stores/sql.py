@@ -16,6 +16,7 @@ No business rule lives here, and no statement but the transaction's own.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,10 +24,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import (
+    Connection,
+    Engine,
+    FunctionElement,
+    Select,
+    StaticPool,
+    String,
+    TableValuedAlias,
+    bindparam,
+    create_engine,
+    event,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import SQLModel
 
 from gateway.stores.tables import table_of
@@ -39,6 +53,7 @@ Operation = Callable[[Connection, Sequence[I]], Sequence[R]]
 SETTING = "GATEWAY_DATABASE_URL"
 TIMEOUT_S = 5.0
 RERUNS_MOST = 5
+READER_S = 0.05  # SQLite's reader waits only for another process's recovery, and never for long
 
 
 class StoreUnavailable(Exception):
@@ -55,10 +70,18 @@ class StoreUnavailable(Exception):
 
 
 class Sql(Protocol):
-    """Runs operations, each in one transaction."""
+    """Runs operations, each in one transaction.
+
+    `only_reads`: the operation changes nothing, so it need not wait behind those that do.
+    """
 
     async def run(
-        self, operation: Operation[I, R], items: Sequence[I], *, timeout_s: float | None = None
+        self,
+        operation: Operation[I, R],
+        items: Sequence[I],
+        *,
+        timeout_s: float | None = None,
+        only_reads: bool = False,
     ) -> Sequence[R]: ...
 
     async def close(self) -> None: ...
@@ -67,20 +90,43 @@ class Sql(Protocol):
 def open_sql(url: str, *, threads: int = 4, timeout_s: float = TIMEOUT_S) -> Sql:
     """The store of a URL, `sqlite:///path` or `postgresql://…`. `threads` is PostgreSQL's."""
     engine = open_engine(url, threads=threads, timeout_s=timeout_s)
-    return ThreadedSql(engine, 1 if engine.dialect.name == "sqlite" else threads, timeout_s)
+    if engine.dialect.name != "sqlite":
+        return ThreadedSql(engine, threads, timeout_s)
+    reader = Reader(engine.url) if engine.url.database not in (None, "", ":memory:") else None
+    return ThreadedSql(engine, 1, timeout_s, reader)
 
 
 class ThreadedSql:
-    """Operations on threads of their own: one for SQLite, a few for PostgreSQL."""
+    """Operations on threads of their own: one for SQLite, a few for PostgreSQL.
 
-    def __init__(self, engine: Engine, threads: int, timeout_s: float = TIMEOUT_S) -> None:
+    With a `reader`, what only reads runs on the caller's thread: a few pages of a local file,
+    mostly in memory, take microseconds. On the writer's thread the same would wait for its commits
+    to reach the disk, and then for the interpreter's lock at every row, since `sqlite3` lets go of
+    it there: a turn took ten times as long.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        threads: int,
+        timeout_s: float = TIMEOUT_S,
+        reader: "Reader | None" = None,
+    ) -> None:
         self._engine = engine
         self._timeout_s = timeout_s
+        self._reader = reader
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sql")
 
     async def run(
-        self, operation: Operation[I, R], items: Sequence[I], *, timeout_s: float | None = None
+        self,
+        operation: Operation[I, R],
+        items: Sequence[I],
+        *,
+        timeout_s: float | None = None,
+        only_reads: bool = False,
     ) -> Sequence[R]:
+        if only_reads and self._reader is not None:
+            return run_once(self._reader, operation, items)
         try:
             running = self._threads.submit(run_once, self._engine, operation, items)
         except RuntimeError as error:
@@ -102,6 +148,43 @@ class ThreadedSql:
     async def close(self) -> None:
         """Finish what was begun, then let go of the database."""
         await asyncio.to_thread(self._threads.shutdown)
+        if self._reader is not None:
+            self._reader.close()
+        self._engine.dispose()
+
+
+class Reader:
+    """A second connection to a SQLite file, that can only read.
+
+    In WAL mode writers do not stop it, nor it them. It is kept open: to check a connection out of
+    a pool takes as long as to read. A database in memory belongs to its one connection and has no
+    reader.
+    """
+
+    def __init__(self, url: URL) -> None:
+        how = {"isolation_level": None, "check_same_thread": False, "timeout": READER_S}
+        self._engine = create_engine(
+            url, hide_parameters=True, poolclass=StaticPool, connect_args=how
+        )
+        event.listen(self._engine, "connect", _only_read)
+        event.listen(self._engine, "begin", _begin)
+        self._kept: Connection | None = None
+
+    def connect(self) -> "Reader":
+        return self
+
+    def __enter__(self) -> Connection:
+        if self._kept is None:
+            self._kept = self._engine.connect()
+        return self._kept
+
+    def __exit__(self, *_: object) -> None:
+        if self._kept is not None and self._kept.in_transaction():
+            self._kept.rollback()
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
         self._engine.dispose()
 
 
@@ -117,6 +200,7 @@ class InlineSql:
         items: Sequence[I],
         *,
         timeout_s: float | None = None,  # noqa: ARG002 - no other thread, nothing to wait for
+        only_reads: bool = False,  # noqa: ARG002 - likewise
     ) -> Sequence[R]:
         return run_once(self._engine, operation, items)
 
@@ -124,7 +208,9 @@ class InlineSql:
         self._engine.dispose()
 
 
-def run_once(engine: Engine, operation: Operation[I, R], items: Sequence[I]) -> Sequence[R]:
+def run_once(
+    engine: Engine | Reader, operation: Operation[I, R], items: Sequence[I]
+) -> Sequence[R]:
     """One operation in one committed transaction, on this thread; rerun whole after a deadlock."""
     reruns = 0
     while True:
@@ -242,6 +328,17 @@ def _sqlite_engine(url: URL, patience_s: float) -> Engine:
     return engine
 
 
+def _only_read(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA query_only=ON").close()
+
+
+def _begin(connection: Connection) -> None:
+    """One moment for all statements of an operation that reads."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - what a Reader opens
+    driver.execute("BEGIN")
+
+
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
@@ -259,7 +356,75 @@ def _private_file(path: Path) -> None:
         raise StoreUnavailable(f"{error.strerror}: {path}") from error
 
 
-# ---- the two statements that the dialects spell differently
+# ---- what the dialects spell differently
+
+
+class _Listed(FunctionElement[str]):
+    """The texts of a JSON array, as rows."""
+
+    inherit_cache = True
+    name = "listed"
+
+
+@compiles(_Listed)
+def _on_sqlite(element: _Listed, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 - compiler's own
+    return f"json_each({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_Listed, "postgresql")
+def _on_postgres(element: _Listed, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 - likewise
+    return f"json_array_elements_text(CAST({compiler.process(element.clauses, **how)} AS JSON))"
+
+
+def listed(name: str) -> TableValuedAlias:
+    """A list of texts to join with, in column `value`; parameter `name` is `in_list(texts)`.
+
+    One parameter, however long the list: the statement's text never changes, so that it is made
+    once and stays prepared. `IN` with a placeholder for each text is made anew at each call.
+    """
+    return _Listed(bindparam(name, type_=String)).table_valued("value").alias(name)
+
+
+def in_list(texts: Iterable[str]) -> str:
+    """The parameter of a `listed`."""
+    return json.dumps(list(texts))
+
+
+class Prepared:
+    """A SELECT for every turn: its text is made once, and then goes straight to the driver.
+
+    SQLAlchemy finds a statement's text by its structure at every execution and wraps cursor and
+    rows, which takes five times as long as a small query on SQLite. What it would do for us is
+    left out: texts and integers go in and come out as the driver has them (a boolean is 0 or 1 on
+    SQLite), and when this is all that an operation does, on SQLite it is a moment of its own.
+    """
+
+    def __init__(self, select: Select[Any]) -> None:
+        self._select = select
+        self._made: dict[str, tuple[str, dict[str, Any], Sequence[str] | None]] = {}
+
+    def rows(
+        self, connection: Connection, values: Mapping[str, str | int]
+    ) -> Sequence[tuple[Any, ...]]:
+        """All rows for these values of its parameters."""
+        text, own, names = self._made.get(connection.dialect.name) or self._make(connection)
+        given = {**own, **values}
+        driver: Any = connection.connection.driver_connection
+        try:
+            rows: Sequence[tuple[Any, ...]] = driver.execute(
+                text, given if names is None else [given[name] for name in names]
+            ).fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            # What SQLAlchemy would make of it: `run_once` knows those.
+            base = connection.dialect.loaded_dbapi.Error
+            raise DBAPIError.instance(None, None, error, base) from error
+        return rows
+
+    def _make(self, connection: Connection) -> tuple[str, dict[str, Any], Sequence[str] | None]:
+        compiled = self._select.compile(dialect=connection.dialect)
+        made = (compiled.string, dict(compiled.params), compiled.positiontup)
+        self._made[connection.dialect.name] = made
+        return made
 
 
 def insert_ignore(

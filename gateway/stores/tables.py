@@ -71,7 +71,7 @@ class Attempt(SQLModel, table=True):
     `state` is reserved | wrong | right | given_back.
     """
 
-    turn_key: str = Field(primary_key=True)  # carrier/session/turn
+    turn_key: str = Field(primary_key=True)  # Origin.turn_key
     account_id: str = Field(index=True)
     state: str = "reserved"
     at: int = Field(sa_column=_big())  # ms

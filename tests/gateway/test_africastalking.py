@@ -147,6 +147,26 @@ async def test_multipart_json_and_chunked_bodies_are_refused(client, heard):
     assert heard.ussd == []
 
 
+async def test_a_compressed_body_is_refused(client, heard):
+    import zlib  # noqa: PLC0415
+
+    body = zlib.compress(urlencode(DIALLED | {"text": "1" * 200_000}).encode())
+    for coding in ("deflate", "gzip"):
+        reply = await client.post(
+            "/africastalking/s3cret/ussd",
+            data=body,
+            headers={**FORM_TYPE, "Content-Encoding": coding},
+        )
+        assert reply.status in (400, 415)
+    assert heard.ussd == []
+
+
+async def test_a_failure_reason_that_is_no_word_is_dropped(client, heard):
+    report = {"id": "ATXid_1", "status": "Failed", "failureReason": "a\0b"}
+    assert (await post(client, report, path="/africastalking/s3cret/delivery")).status == 200
+    assert heard.reports == [DeliveryReport("ATXid_1", Delivery.FAILED, None)]
+
+
 @pytest.mark.parametrize("body", [b"%ff=1", b"text=%ff%fe", b"\xff\xfe", b"&" * 100, b"a=1&" * 50])
 async def test_bytes_that_are_no_form_are_refused(client, heard, body):
     assert (await post(client, body)).status == 400

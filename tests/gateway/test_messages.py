@@ -128,11 +128,11 @@ async def test_a_refusal_is_final_at_once(sql, clock, phone, sender):
 
 async def test_what_a_dead_sender_had_leased_is_sent_by_the_next(sql, clock, phone, sender):
     await queue(sql, clock, Outgoing("r", DARA, "receipt", "text"))
-    assert len(await sender._lease()) == 1  # and then it dies
+    assert len(await sender._lease(8)) == 1  # and then it dies
     other = Sender(sql, phone.send, clock, Meters())
-    assert await other._lease() == []
+    assert await other._lease(8) == []
     await clock.advance(LEASE_MS / 1000)
-    assert len(await other._lease()) == 1
+    assert len(await other._lease(8)) == 1
 
 
 async def test_a_delivery_report_marks_its_message_and_no_other(sql, clock, phone, sender):
@@ -159,3 +159,51 @@ async def test_answers_are_counted_per_number_and_hour(sql, clock):
 
     now_ms = int(clock.now().timestamp() * 1000)
     assert await sql.run(count, [now_ms - 1, now_ms + 1]) == [1, 0]
+
+
+async def test_a_message_that_breaks_its_send_does_not_stop_the_others(sql, clock, phone, sender):
+    await queue(sql, clock, *(Outgoing(f"m{n}", DARA, "receipt", f"text {n}") for n in range(20)))
+    send = phone.send
+
+    async def breaks_on_one(to: Msisdn, text: str) -> str:
+        if text == "text 7":
+            raise ZeroDivisionError(text)
+        return await send(to, text)
+
+    sender._send = breaks_on_one
+    async with running(sender):
+
+        async def others_sent():
+            states = [row["state"] for row in (await rows(sql)).values()]
+            return states.count("sent") == 19
+
+        await until(others_sent)
+    assert len(phone.texts) == 19
+    assert (await rows(sql))["m7"]["failure"] == "ZeroDivisionError"
+
+
+async def test_a_slow_carrier_gets_each_message_once(sql, clock, phone, sender):
+    await queue(sql, clock, *(Outgoing(f"m{n}", DARA, "receipt", f"text {n}") for n in range(40)))
+    gate = asyncio.Event()
+    taken: list[str] = []
+
+    async def slow(_to: Msisdn, text: str) -> str:
+        taken.append(text)
+        await gate.wait()
+        return f"id {text}"
+
+    sender._send = slow
+    async with running(sender):
+
+        async def full():
+            return len(taken) == 8
+
+        await until(full)
+        await clock.advance(LEASE_MS / 2000)  # half a lease: slow, but within what a send may take
+        gate.set()
+
+        async def all_sent():
+            return all(row["state"] == "sent" for row in (await rows(sql)).values())
+
+        await until(all_sent)
+    assert sorted(taken) == sorted(f"text {n}" for n in range(40))

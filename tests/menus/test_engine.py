@@ -311,7 +311,7 @@ def test_a_deep_dial_is_not_interrupted_by_an_offer():
 
 def test_a_form_that_changed_shape_is_begun_again_politely():
     phone, state = dropped("1", "012345602", "5000")
-    phone.said.append(json.dumps(replace(state, shape="another").dump()))
+    phone.said.append(json.dumps(state._replace(shape="another").dump()))
     assert phone.type(PIN).screen.startswith("The menu has changed. Please start again.\n1 Send")
     assert transfers(phone) == []
 
@@ -319,9 +319,9 @@ def test_a_form_that_changed_shape_is_begun_again_politely():
 def test_a_form_that_is_gone_and_answers_that_cannot_be_read_begin_again_too():
     phone, state = dropped("1", "012345602", "5000")
     for broken in (
-        replace(state, form="gone"),
-        replace(state, answers={"to": 7}),
-        replace(state, answers={"to": ["x", "", ""]}),
+        state._replace(form="gone"),
+        state._replace(answers={"to": 7}),
+        state._replace(answers={"to": ["x", "", ""]}),
     ):
         phone.said.append(json.dumps(broken.dump()))
         assert phone.type(PIN).screen.startswith("The menu has changed.")

@@ -133,7 +133,8 @@ class Talking(RuleBasedStateMachine):
     def the_state_survives_storing(self):
         state = self.turn.state if self.turn else None
         if state:
-            assert self.state() == replace(state, waiting="", rest=(), consumed=0)
+            within_turn = {"waiting": "", "rest": (), "consumed": 0, "values": {}}
+            assert self.state() == state._replace(**within_turn)
             assert not state.waiting
 
     @invariant()

@@ -96,6 +96,27 @@ async def test_sqlite_locked_by_somebody_else_is_unavailable_and_heals(sqlite_ur
     await sql.close()
 
 
+async def test_what_only_reads_waits_for_no_writer_and_sees_every_commit(sqlite_url: str):
+    sql = open_sql(sqlite_url, timeout_s=0.05)
+    assert await sql.run(accounts, [], only_reads=True) == []
+    other = sqlite3.connect(normal_url(sqlite_url).database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO counter (account_id, bucket, period) VALUES ('a', 'KHR', '2026')")
+    assert await sql.run(accounts, [], only_reads=True) == []
+    other.execute("COMMIT")
+    other.close()
+    assert await sql.run(accounts, [], only_reads=True) == ["a"]
+    await sql.run(insert, ["b"])
+    assert await sql.run(accounts, [], only_reads=True) == ["a", "b"]
+    await sql.close()
+
+
+async def test_what_only_reads_cannot_write(sqlite_sql: Sql):
+    with pytest.raises(StoreUnavailable):
+        await sqlite_sql.run(insert, ["a"], only_reads=True)
+    assert await sqlite_sql.run(accounts, [], only_reads=True) == []
+
+
 async def test_the_inline_store_never_leaves_the_callers_thread(sqlite_url: str):
     sql = InlineSql(sqlite_url)
     running = sql.run(insert, ["a"])
