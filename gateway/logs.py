@@ -7,6 +7,7 @@ Exceptions are logged by type and place only, because a message may quote what i
 
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -17,6 +18,7 @@ import structlog
 
 # One variable of our own: structlog's clear and bind walk over all variables in every request.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id")
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]{5,}([0-9]{3})(?![0-9A-Za-z])")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 Log = structlog.typing.FilteringBoundLogger
 
@@ -25,6 +27,7 @@ def set_up(level: str) -> None:
     """Send everything, other libraries' warnings too, to standard error as JSON."""
     structlog.configure(
         processors=[
+            mask_numbers,
             _request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -53,6 +56,16 @@ class _Foreign(logging.Handler):
         if kind:
             line["error"] = kind
         sys.stderr.write(json.dumps(line) + "\n")
+
+
+def mask_numbers(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Leave of every phone number its last three digits, also where an account or id holds it."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _NUMBER.sub(r"..\1", value)
+    return event
 
 
 def _request_id(

@@ -2,8 +2,9 @@
 
 `enqueue` is called inside the commit that makes the fact true; nothing here runs before it. The
 `Sender` takes due messages under a lease, highest priority first (codes before receipts), hands
-each to the carrier, and repeats once what timed out: a doubled receipt shows by its reference. A
-message's text is emptied once it has been handed over or given up; delivery reports only mark it.
+each to the carrier, and tries again what failed or timed out (`BACKOFF_MS`): a doubled receipt is
+known by its reference. A message's text is emptied once it has been handed over or given up;
+delivery reports only mark it.
 """
 
 import asyncio

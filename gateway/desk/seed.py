@@ -18,6 +18,7 @@ from sqlalchemy import Connection, insert, select
 from gateway.clock import Clock, Entropy, fresh_id
 from gateway.desk.amounts import Assets, from_decimal, to_decimal
 from gateway.desk.directory import Directory, WalletSeen
+from gateway.desk.endings import SEED
 from gateway.desk.keep import KeptPin
 from gateway.desk.settlement import lock_wallets
 from gateway.desk.times import to_ms
@@ -32,7 +33,6 @@ from ledger_client.transaction import build
 from menus.effects import WalletExists, WalletOpened, WalletOpening
 from menus.kinds import Currency, Money, Msisdn, Pin
 
-PURPOSE: Final = "seed"
 PATIENCE_S: Final = 30.0
 AT_ONCE: Final = 16
 TIER_OF_ROLE: Final = {"agent": "full", "merchant": "full"}
@@ -73,7 +73,7 @@ class Payment:
 
     @property
     def batch(self) -> str:
-        return f"{PURPOSE}/{self.account_id}/{self.currency}"
+        return f"{SEED}/{self.account_id}/{self.currency}"
 
 
 # ---- the file
@@ -233,7 +233,7 @@ def _store_payment(connection: Connection, item: Payment) -> Paid:
         return Paid(*earlier)
     row = {
         "tx_hash": item.signed.tx_hash,
-        "purpose": PURPOSE,
+        "purpose": SEED,
         "account_id": item.account_id,
         "batch": item.batch,
         "position": 0,
