@@ -1,7 +1,7 @@
 """A block as a peer sends it, into the block that the gateway reads.
 
-The hash is computed here from the payload's bytes, so that a follower can check links; whether
-signatures are good, and whose they are, is for the follower to say.
+The hash is computed here from the payload's bytes, never taken from anybody; whether the block is
+to be believed is for `trust` to say.
 """
 
 from hashlib import sha3_256
@@ -14,16 +14,18 @@ from ledger_client.transaction import commands_of, hash_of
 def read_block(block: block_pb2.Block) -> Block:
     """Read one block; text that the schema promises to be hex comes out in lower case."""
     payload = block.block_v1.payload
+    signed = payload.SerializeToString(deterministic=True)
     return Block(
         height=payload.height,
         created_time=payload.created_time,
         prev_hash=payload.prev_block_hash.lower(),
-        block_hash=sha3_256(payload.SerializeToString(deterministic=True)).hexdigest(),
+        block_hash=sha3_256(signed).hexdigest(),
         transactions=tuple(_read_transaction(each) for each in payload.transactions),
         rejected=tuple(each.lower() for each in payload.rejected_transactions_hashes),
         signatures=tuple(
             (each.public_key.lower(), each.signature.lower()) for each in block.block_v1.signatures
         ),
+        payload=signed,
     )
 
 

@@ -55,7 +55,7 @@ class Expanded:
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Is `signature` over `message` by `public`? Malformed input is a plain no."""
-    if len(signature) != SIGNATURE_BYTES or not is_public(public):
+    if len(signature) != SIGNATURE_BYTES or len(public) != SEED_BYTES:
         return False
     point, scalar = signature[:32], signature[32:]
     if not 0 < int.from_bytes(scalar, "little") < _ORDER:
@@ -66,7 +66,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
             crypto_scalarmult_ed25519_base_noclamp(scalar),
             crypto_scalarmult_ed25519_noclamp(challenge, public),
         )
-    except RuntimeError:  # libsodium refuses a result that is the identity
+    except RuntimeError:  # libsodium refuses what `is_public` does, and the identity as a result
         return False
     # Comparing with our own canonical encoding refuses every other encoding of R.
     return expected == point

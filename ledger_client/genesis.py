@@ -1,84 +1,40 @@
 """The first block of a network: who may do what, which currencies there are, where money starts.
 
 Written in Iroha's own JSON form, so that an irohad and the development ledger start from the
-same file. It holds public keys only. One role for each kind of account, as narrow as Iroha 1
-allows:
-
-==========  ================  ====================================================================
-role        held by           may
-==========  ================  ====================================================================
-wallet      every wallet      receive, send, change its own keys, let the recoverer change them,
-            (default role)    read its own balance
-opener      opener@<bank>     create accounts, read blocks, peers, and its own bank's accounts,
-                              keys and balances. Keeps the wallet role too: Iroha lets an account
-                              be created only by one that itself holds all of the new account's
-                              default role
-recoverer   recoverer@<bank>  read keys of its own bank; what it may change, each wallet grants it
-treasury    treasury@<bank>   receive, send, read its own balance
-settlement  settlement@<bank> receive, send, read its own balance
-issuer      issuer@nbc        mint, burn and send the currencies of `nbc`
-==========  ================  ====================================================================
-
-An opener could create accounts in another bank's domain (Iroha 1 knows no narrower right), but
-not in `nbc`, whose default role it does not hold. Commands of the genesis block are applied
-without permission checks; descriptions are limited to 64 bytes by a setting that is legal only
-here.
+same file. It holds public keys only. Which roles there are, and why they are no wider, is in
+`roles`; descriptions are limited to 64 bytes by a setting that is legal only here. Commands of
+the genesis block are applied without permission checks, so what makes no sense is refused here.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from hashlib import sha3_256
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
+from ledger_client.ledger import InvalidTransaction, LedgerError
 from ledger_client.proto import block_pb2, commands_pb2, primitive_pb2, transaction_pb2
+from ledger_client.roles import CURRENCY_DOMAIN, ISSUER, ROLES, WALLET
 from ledger_client.rules import (
     DESCRIPTION_BYTES_MAX,
     PRECISIONS,
     require,
     require_public_key,
 )
+from ledger_client.trust import GENESIS_HEIGHT, Trust
 
-CURRENCY_DOMAIN: Final = "nbc"
-ISSUER: Final = f"issuer@{CURRENCY_DOMAIN}"
 TREASURY_FUNDS: Final = {"khr#nbc": 10**12, "usd#nbc": 10**9 * 100}
 """What each bank's treasury starts with, in minor units: 10^12 riel and 10^9 dollars."""
 
-ROLES: Final[dict[str, tuple[str, ...]]] = {
-    "wallet": (
-        "can_receive",
-        "can_transfer",
-        "can_add_signatory",
-        "can_remove_signatory",
-        "can_grant_can_add_my_signatory",
-        "can_grant_can_remove_my_signatory",
-        "can_get_my_acc_ast",
-    ),
-    "opener": (
-        "can_create_account",
-        "can_get_blocks",
-        "can_get_peers",
-        "can_get_domain_accounts",
-        "can_get_domain_signatories",
-        "can_get_domain_acc_ast",
-    ),
-    "recoverer": ("can_get_domain_signatories",),
-    "treasury": ("can_receive", "can_transfer", "can_get_my_acc_ast"),
-    "settlement": ("can_receive", "can_transfer", "can_get_my_acc_ast"),
-    "issuer": (
-        "can_add_domain_asset_qty",
-        "can_subtract_domain_asset_qty",
-        "can_receive",
-        "can_transfer",
-        "can_get_my_acc_ast",
-    ),
-}
-
 _Command = commands_pb2.Command
-_FIRST_HEIGHT: Final = 1
 _NO_BLOCK_BEFORE: Final = "0" * 64
+
+
+class GenesisError(LedgerError):
+    """A file that is no genesis block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +47,36 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """One member bank: its domain, and the public key of each of its own accounts."""
+    """One member bank: its domain, and the public keys of its own accounts."""
 
     domain: str
     opener: str
     recoverer: str
+    recoverer_second: str
     treasury: str
     settlement: str
 
-    def accounts(self) -> Iterator[tuple[str, str]]:
-        """Account name, which is also the name of its role, and public key."""
-        yield "opener", self.opener
-        yield "recoverer", self.recoverer
-        yield "treasury", self.treasury
-        yield "settlement", self.settlement
+    @classmethod
+    def of(cls, domain: str, public_key: Callable[[str], str]) -> "Bank":
+        """Ask for each of `BANK_KEYS` by its name."""
+        return cls(domain, *(public_key(name) for name in BANK_KEYS))
+
+    def accounts(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Account name, which is also the name of its role, and the keys that sign together."""
+        yield "opener", (self.opener,)
+        yield "recoverer", (self.recoverer, self.recoverer_second)
+        yield "treasury", (self.treasury,)
+        yield "settlement", (self.settlement,)
+
+
+BANK_KEYS: Final = tuple(each.name for each in fields(Bank) if each.name != "domain")
+"""A bank's keys by name: those of its accounts, and the recoverer's second."""
 
 
 def genesis(banks: Sequence[Bank], peers: Sequence[Peer], *, issuer: str) -> dict[str, Any]:
     """Return the block as JSON-able dict; `issuer` is the public key of `issuer@nbc`.
 
-    Raises `InvalidTransaction` for a malformed name or key.
+    Raises `InvalidTransaction` for a malformed name or key, or one that is there twice.
     """
     _check(banks, peers, issuer)
     payload = block_pb2.Block_v1.Payload(
@@ -119,11 +85,35 @@ def genesis(banks: Sequence[Bank], peers: Sequence[Peer], *, issuer: str) -> dic
             _transaction(list(_money(banks)), creator=ISSUER),
         ],
         tx_number=2,
-        height=_FIRST_HEIGHT,
+        height=GENESIS_HEIGHT,
         prev_block_hash=_NO_BLOCK_BEFORE,
     )
     # Iroha's own files say block_v1 where protobuf's JSON would say blockV1; both are read.
     return {"block_v1": MessageToDict(block_pb2.Block_v1(payload=payload))}
+
+
+def pinned(block: Mapping[str, Any]) -> Trust:
+    """Read off a genesis block whose signatures its network's blocks carry, and its own hash.
+
+    Raises `GenesisError` for what is no genesis block in Iroha's JSON form.
+    """
+    try:
+        payload = ParseDict(dict(block), block_pb2.Block()).block_v1.payload
+    except (ParseError, TypeError, ValueError) as error:
+        raise GenesisError(f"no block in Iroha's JSON form: {error}") from None
+    commands = (
+        command
+        for transaction in payload.transactions
+        for command in transaction.payload.reduced_payload.commands
+    )
+    peers = frozenset(
+        command.add_peer.peer.peer_key.lower()
+        for command in commands
+        if command.HasField("add_peer")
+    )
+    if payload.height != GENESIS_HEIGHT or not peers:
+        raise GenesisError("not the first block of a network: it adds no peers")
+    return Trust(peers, sha3_256(payload.SerializeToString(deterministic=True)).hexdigest())
 
 
 def dump_genesis(path: Path, block: dict[str, Any]) -> None:
@@ -137,8 +127,18 @@ def _check(banks: Sequence[Bank], peers: Sequence[Peer], issuer: str) -> None:
         require_public_key(peer.public_key)
     for bank in banks:
         require("domain", "domain", bank.domain)
-        for _, public_key in bank.accounts():
-            require_public_key(public_key)
+        for name, public_keys in bank.accounts():
+            for public_key in public_keys:
+                require_public_key(public_key)
+            _no_two_equal(f"keys of {name}@{bank.domain}", [key.lower() for key in public_keys])
+    _no_two_equal("domains", [CURRENCY_DOMAIN, *(bank.domain for bank in banks)])
+    _no_two_equal("peers' keys", [peer.public_key.lower() for peer in peers])
+    _no_two_equal("peers' addresses", [peer.address for peer in peers])
+
+
+def _no_two_equal(what: str, values: Sequence[str]) -> None:
+    if len(set(values)) < len(values):
+        raise InvalidTransaction(f"{what}: no two may be equal")
 
 
 def _transaction(commands: list[_Command], creator: str = "") -> transaction_pb2.Transaction:
@@ -154,9 +154,9 @@ def _constitution(banks: Sequence[Bank], peers: Sequence[Peer], issuer: str) -> 
         yield _Command(add_peer=commands_pb2.AddPeer(peer=node))
     limit = commands_pb2.SetSettingValue(key="MaxDescriptionSize", value=str(DESCRIPTION_BYTES_MAX))
     yield _Command(set_setting_value=limit)
-    for name, permissions in ROLES.items():
-        role = commands_pb2.CreateRole(role_name=name, permissions=permissions)
-        yield _Command(create_role=role)
+    for name, role in ROLES.items():
+        made = commands_pb2.CreateRole(role_name=name, permissions=role.permissions)
+        yield _Command(create_role=made)
     yield _domain(CURRENCY_DOMAIN, default_role="issuer")
     for asset, precision in PRECISIONS.items():
         name = asset.removesuffix(f"#{CURRENCY_DOMAIN}")
@@ -170,14 +170,20 @@ def _constitution(banks: Sequence[Bank], peers: Sequence[Peer], issuer: str) -> 
 
 
 def _bank(bank: Bank) -> Iterator[_Command]:
-    yield _domain(bank.domain, default_role="wallet")
-    for name, public_key in bank.accounts():
+    yield _domain(bank.domain, default_role=WALLET)
+    for name, (first, *others) in bank.accounts():
         account_id = f"{name}@{bank.domain}"
-        yield _account(name, bank.domain, public_key)
+        yield _account(name, bank.domain, first)
+        for public_key in others:
+            more = commands_pb2.AddSignatory(account_id=account_id, public_key=public_key)
+            yield _Command(add_signatory=more)
+        if others:
+            quorum = commands_pb2.SetAccountQuorum(account_id=account_id, quorum=1 + len(others))
+            yield _Command(set_account_quorum=quorum)
         append = commands_pb2.AppendRole(account_id=account_id, role_name=name)
         yield _Command(append_role=append)
         if name != "opener":  # which needs the wallet role to give it
-            detach = commands_pb2.DetachRole(account_id=account_id, role_name="wallet")
+            detach = commands_pb2.DetachRole(account_id=account_id, role_name=WALLET)
             yield _Command(detach_role=detach)
 
 

@@ -17,7 +17,7 @@ Every call has a deadline, and fails over as `peers` says; only the block stream
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -27,31 +27,19 @@ from google.protobuf.message import Message
 
 from ledger_client.blocks import read_block
 from ledger_client.keys import SigningKey
-from ledger_client.ledger import Block, QueryRefused, TxStatus, Verdict
+from ledger_client.ledger import Block, Doubt, QueryRefused, Reached, TxStatus
 from ledger_client.peers import Peer, Peers, PeerTrouble
-from ledger_client.proto import endpoint_pb2, qry_responses_pb2, queries_pb2
-from ledger_client.queries import Questions
-from ledger_client.stream import BlockStream
+from ledger_client.proto import qry_responses_pb2, queries_pb2
+from ledger_client.queries import Questions, answer
+from ledger_client.statuses import Statuses
+from ledger_client.stream import BlockStream, Check
 from ledger_client.submission import calls
+from ledger_client.trust import Trust
 
 _HEALTH_DEADLINE_S: Final = 1.0
-_INTERNAL: Final = ("STATEFUL_INVALID", 1)
 _NO_SUCH_HEIGHT: Final = ("STATEFUL_INVALID", 3)  # or a wrong signature
 _NO_SUCH_ACCOUNT: Final = ("NO_ACCOUNT", "NO_SIGNATORIES")
 _GENESIS: Final = 1
-
-_VERDICTS: Final = {
-    endpoint_pb2.STATELESS_VALIDATION_FAILED: Verdict.INVALID,
-    endpoint_pb2.STATELESS_VALIDATION_SUCCESS: Verdict.PENDING,
-    endpoint_pb2.STATEFUL_VALIDATION_FAILED: Verdict.PENDING,  # tells why; REJECTED comes next
-    endpoint_pb2.STATEFUL_VALIDATION_SUCCESS: Verdict.PENDING,
-    endpoint_pb2.REJECTED: Verdict.REJECTED,
-    endpoint_pb2.COMMITTED: Verdict.COMMITTED,
-    endpoint_pb2.MST_EXPIRED: Verdict.UNKNOWN,  # the same bytes may be sent again
-    endpoint_pb2.NOT_RECEIVED: Verdict.UNKNOWN,
-    endpoint_pb2.MST_PENDING: Verdict.PENDING,
-    endpoint_pb2.ENOUGH_SIGNATURES_COLLECTED: Verdict.PENDING,
-}
 
 
 def _system_ms() -> int:
@@ -68,6 +56,7 @@ class Iroha1:
         key: SigningKey,
         *,
         tls_ca: bytes | None = None,
+        trust: Trust = Trust(),  # noqa: B008 - frozen
         deadline_s: float = 2.0,
         quiet_s: float = 3.0,
         chunk: int = 100,
@@ -83,6 +72,7 @@ class Iroha1:
             account_id: whose name queries carry.
             key: a key of that account.
             tls_ca: PEM of the authority that signed the peers' certificates; None speaks plain.
+            trust: whose signatures prove a block; none are looked at when no key is pinned.
             deadline_s: for each single call to one peer.
             quiet_s: how long the block stream may say nothing before it is doubted.
             chunk: transactions in one call.
@@ -95,22 +85,39 @@ class Iroha1:
         self._questions = Questions(account_id, key, now_ms, entropy)
         self._deadline_s = deadline_s
         self._chunk = chunk
-        self._parallel = parallel
+        self._statuses = Statuses(
+            self._peers, deadline_s=deadline_s, parallel=parallel, sleep=sleep
+        )
         self._stream = BlockStream(
-            self._peers, self._questions.blocks, self._block_at, quiet_s=quiet_s, sleep=sleep
+            self._peers,
+            trust,
+            self._questions.blocks,
+            self._block_at,
+            quiet_s=quiet_s,
+            sleep=sleep,
         )
 
-    async def submit(self, transactions: Sequence[bytes]) -> None:
+    async def submit(self, transactions: Sequence[bytes], *, again: bool = False) -> None:
         """Hand signed transactions to one peer; see `Ledger.submit`."""
+        if again:
+            self._peers.leave(self._peers.in_order()[0])
         for body in list(calls(transactions, most=self._chunk)):
             await self._peers.ask(partial(self._send, body))
 
     async def statuses(self, hashes: Sequence[str]) -> Sequence[TxStatus]:
         """One peer's word on each hash, in order."""
-        return await self._peers.ask(partial(self._statuses, hashes))
+        return await self._statuses.of(hashes)
 
-    def blocks(self, after: int) -> AsyncIterator[Block]:
-        """Every block above `after`, without gaps, for ever; see `Ledger.blocks`."""
+    async def opinions(self, hashes: Sequence[str]) -> Sequence[Sequence[TxStatus]]:
+        """Of each hash the words of all peers that answer; see `Ledger.opinions`."""
+        return await self._statuses.opinions(hashes)
+
+    def watch(self, tx_hash: str) -> AsyncGenerator[TxStatus, None]:
+        """Each state as it is told, until a final one; for the few cases that need a reason."""
+        return self._statuses.watch(tx_hash)
+
+    def blocks(self, after: Reached) -> AsyncIterator[Block | Doubt]:
+        """Every block above `after`, proved and without gaps, for ever; see `Ledger.blocks`."""
         return self._stream.above(after)
 
     async def signatories(self, account_id: str) -> Sequence[str] | None:
@@ -152,54 +159,28 @@ class Iroha1:
     async def _send(self, body: bytes, peer: Peer) -> None:
         await peer.list_torii(body, timeout=self._deadline_s)
 
-    async def _statuses(self, hashes: Sequence[str], peer: Peer) -> list[TxStatus]:
-        answers: dict[int, TxStatus] = {}
-        waiting = iter(enumerate(hashes))
-
-        async def work() -> None:
-            for index, tx_hash in waiting:
-                answers[index] = await self._status(peer, tx_hash)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._parallel, len(hashes))):
-                    group.create_task(work())
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        if len(answers) < len(hashes):  # closing a channel cancels its calls silently
-            raise PeerTrouble("closed")
-        return [answers[index] for index in range(len(hashes))]
-
-    async def _status(self, peer: Peer, tx_hash: str) -> TxStatus:
-        request = endpoint_pb2.TxStatusRequest(tx_hash=tx_hash)
-        reply = await peer.status(request, timeout=self._deadline_s)
-        if reply is None:
-            raise PeerTrouble("unreadable status")
-        return TxStatus(
-            tx_hash=tx_hash,
-            verdict=_VERDICTS.get(reply.tx_status, Verdict.UNKNOWN),
-            code=reply.error_code,
-            command_index=reply.failed_cmd_index,
-            text=reply.err_or_cmd_name,
-        )
-
     async def _find(self, turn: int = 0, **question: Message) -> qry_responses_pb2.QueryResponse:
         return await self._peers.ask(partial(self._question, question), turn=turn)
 
     async def _question(
         self, question: Mapping[str, Message], peer: Peer
     ) -> qry_responses_pb2.QueryResponse:
-        reply = await peer.find(self._questions.query(**question), timeout=self._deadline_s)
-        if reply is None:
-            raise PeerTrouble("unreadable reply")
-        if reply.WhichOneof("response") == "error_response":
-            _refuse(reply.error_response)
-        return reply
+        query = self._questions.query(**question)
+        return await answer(peer, query, deadline_s=self._deadline_s)
 
-    async def _block_at(self, height: int, turn: int) -> Block | None:
+    async def _block_at(self, height: int, turn: int, check: Check) -> Block | None:
         """Fetch the block of a height, or None when the ledger is not that high yet."""
+        question = {"get_block": queries_pb2.GetBlock(height=height)}
+
+        async def fetch(peer: Peer) -> Block:
+            reply = await self._question(question, peer)
+            block = read_block(reply.block_response.block)
+            if why := check(peer, block):
+                raise PeerTrouble(f"block {height}: {why}")
+            return block
+
         try:
-            reply = await self._find(turn, get_block=queries_pb2.GetBlock(height=height))
+            return await self._peers.ask(fetch, turn=turn)
         except QueryRefused as refusal:
             if turn % len(self._peers):  # a peer asked in passing may know no accounts yet
                 return None
@@ -207,7 +188,6 @@ class Iroha1:
                 raise
             await self._find(turn, get_block=queries_pb2.GetBlock(height=_GENESIS))
             return None
-        return read_block(reply.block_response.block)
 
     async def _answers(self, peer: Peer) -> bool:
         try:
@@ -216,10 +196,3 @@ class Iroha1:
             # A peer of before 1.5 has no such method, and says so: it answers.
             return error.code() is grpc.StatusCode.UNIMPLEMENTED
         return reply is not None and (reply.is_healthy or not reply.HasField("is_healthy"))
-
-
-def _refuse(error: qry_responses_pb2.ErrorResponse) -> None:
-    reason = qry_responses_pb2.ErrorResponse.Reason.Name(error.reason)
-    if (reason, error.error_code) == _INTERNAL:
-        raise PeerTrouble(f"internal error: {error.message}")
-    raise QueryRefused(reason, error.error_code, error.message)

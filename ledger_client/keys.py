@@ -12,7 +12,9 @@ form           public key           signature
 =============  ===================  ==========================================================
 
 A key file holds what Iroha's own ``*.priv`` files hold: one line of hex, the 32-byte seed for
-``raw``, seed and public key for ``multihash``. Secrets never appear in a repr or a message.
+``raw``, seed and public key for ``multihash``. Beside it lies its public key, in a file that may
+be given to others. A seed and a raw public key look alike, so the name of a file says which it
+is. Secrets never appear in a repr or a message.
 """
 
 import os
@@ -37,6 +39,8 @@ from ledger_client.ledger import LedgerError
 KeyForm = Literal["raw", "multihash"]
 
 SEED_BYTES: Final = 32
+PUBLIC_SUFFIX: Final = ".pub"
+SECRET_SUFFIXES: Final = frozenset({".key", ".priv"})
 MULTIHASH: Final = "ed0120"  # code of an Ed25519 public key, then its length
 _RAW = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(rb"\s*([0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})\s*")
@@ -136,33 +140,19 @@ def _parse(public_key: str) -> tuple[KeyForm | None, bytes]:
 def save_key(path: Path, key: SigningKey) -> None:
     """Write a new key file, mode 0600; an existing file is never overwritten."""
     public = key.public_key.removeprefix(MULTIHASH) if key.form == "multihash" else ""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise KeyFileError(f"key file {path} exists and is not overwritten") from None
-    except OSError as error:
-        raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(key.seed.hex() + public + "\n")
-            file.flush()
-            os.fsync(handle)
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from None
+    _write(path, key.seed.hex() + public)
+
+
+def save_public_key(path: Path, key: SigningKey) -> None:
+    """Write what others may know of a key; an existing file is never overwritten."""
+    _write(path, key.public_key)
 
 
 def load_key(path: Path) -> SigningKey:
     """Read a key file that only its owner may read."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if mode & 0o077:
-                raise KeyFileError(f"key file {path} is open to others; run: chmod 600 {path}")
-            content = file.read(_FILE_BYTES_MAX)
-    except OSError as error:
-        raise KeyFileError(f"key file {path} cannot be read: {error.strerror}") from None
+    content, mode = _read(path)
+    if mode & 0o077:
+        raise KeyFileError(f"key file {path} is open to others; run: chmod 600 {path}")
     found = _FILE.fullmatch(content)
     if found is None:
         raise KeyFileError(f"key file {path} holds no key: one line of 64 or 128 hex digits")
@@ -173,3 +163,42 @@ def load_key(path: Path) -> SigningKey:
     if key.public_key != MULTIHASH + secret[SEED_BYTES:].hex():
         raise KeyFileError(f"key file {path} is damaged: its two halves do not belong together")
     return key
+
+
+def load_public_key(path: Path) -> str:
+    """Read the public key off a `.pub` file, or off a key file (`.key`, or Iroha's `.priv`)."""
+    if path.suffix in SECRET_SUFFIXES:
+        return load_key(path).public_key
+    if path.suffix != PUBLIC_SUFFIX:
+        raise KeyFileError(f"{path}: the name of a file with a key ends in .pub, .key or .priv")
+    text = _read(path)[0].decode("ascii", "replace").strip().lower()
+    if not is_public_key(text):
+        raise KeyFileError(f"{path} holds no public key: 64 hex digits, or {MULTIHASH} and 64")
+    return text
+
+
+def _write(path: Path, line: str) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise KeyFileError(f"key file {path} exists and is not overwritten") from None
+    except OSError as error:
+        raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(handle)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from None
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """What is in a file, and who may read it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_FILE_BYTES_MAX), os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        raise KeyFileError(f"key file {path} cannot be read: {error.strerror}") from None

@@ -6,7 +6,7 @@ hashes are lower-case hex.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -33,13 +33,43 @@ class QueryRefused(LedgerError):
 
 
 class Verdict(Enum):
-    """What is known of a transaction hash."""
+    """What one peer knows of a transaction hash, and what that means for whoever sent it.
 
-    UNKNOWN = "unknown"  # NOT_RECEIVED: proves nothing (facts: a peer's queue is memory)
-    PENDING = "pending"  # seen, no final state yet
-    INVALID = "invalid"  # stateless failure: never enters a block; time may heal some reasons
-    REJECTED = "rejected"  # in a block as rejected; this hash can never commit
-    COMMITTED = "committed"  # in a block
+    ==========  =====  ================  =================  =====================================
+    verdict     final  may still commit  may be sent again  told when
+    ==========  =====  ================  =================  =====================================
+    UNKNOWN     no     yes               yes                NOT_RECEIVED, or not signed enough in
+                                                            time: a peer's queue is memory
+    PENDING     no     yes               no need            on its way, also when about to fail
+    INVALID     no     yes               yes                refused unseen: time may heal it, and
+                                                            a badly signed copy may have caused it
+    REJECTED    yes    no                no                 in a block as rejected, for ever
+    COMMITTED   yes    it has            no                 in a block
+    ==========  =====  ================  =================  =====================================
+
+    Sending the same bytes again is always harmless; signing anew is not, before a final verdict.
+    """
+
+    UNKNOWN = "unknown"
+    PENDING = "pending"
+    INVALID = "invalid"
+    REJECTED = "rejected"
+    COMMITTED = "committed"
+
+    @property
+    def final(self) -> bool:
+        """Can no honest peer ever say otherwise?"""
+        return self in (Verdict.COMMITTED, Verdict.REJECTED)
+
+    @property
+    def may_still_commit(self) -> bool:
+        """Must whatever was reserved for it stay reserved?"""
+        return self not in (Verdict.COMMITTED, Verdict.REJECTED)
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """Is there a use in sending the same bytes again?"""
+        return self in (Verdict.UNKNOWN, Verdict.INVALID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +84,31 @@ class TxStatus:
 
     @property
     def final(self) -> bool:
-        """Can no peer ever say otherwise?"""
-        return self.verdict in (Verdict.COMMITTED, Verdict.REJECTED)
+        """Can no honest peer ever say otherwise?"""
+        return self.verdict.final
 
-    @property
-    def may_still_commit(self) -> bool:
-        """Must a reservation for it stay?"""
-        return self.verdict is not Verdict.REJECTED
+
+_HEALED_BY_TIME_OR_COPY = ("signature", "sign", "future", "old", "time", "expired")
+
+
+def never(words: Sequence[TxStatus]) -> bool:
+    """Do these peers agree that the transaction can never enter a block?
+
+    Two must refuse it without looking at their state, for a reason that lies in what was signed:
+    a wrong signature may be that of somebody's spoilt copy (the hash covers none), and a time
+    window may open. No other may have seen it go further.
+    """
+    refused = [word for word in words if word.verdict is Verdict.INVALID]
+    others = {word.verdict for word in words} - {Verdict.INVALID, Verdict.UNKNOWN}
+    lasting = all(
+        not any(sign in word.text.lower() for sign in _HEALED_BY_TIME_OR_COPY) for word in refused
+    )
+    return len(refused) >= 2 and not others and lasting  # noqa: PLR2004 - one peer may lie
+
+
+def disagree(words: Sequence[TxStatus]) -> bool:
+    """Does one peer say committed and another rejected? One of them lies, or lost its past."""
+    return {Verdict.COMMITTED, Verdict.REJECTED} <= {word.verdict for word in words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,27 +236,54 @@ class Block:
     block_hash: str  # SHA3-256 of the serialised block payload
     transactions: tuple[BlockTransaction, ...]
     rejected: tuple[str, ...]
-    signatures: tuple[tuple[str, str], ...]  # (public key hex, signature hex), not yet checked here
+    signatures: tuple[tuple[str, str], ...]  # (public key hex, signature hex)
+    payload: bytes = field(default=b"", repr=False)  # what is hashed and signed
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A block by its place and hash; height 0 is before the first, an empty hash is unknown."""
+
+    height: int
+    block_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A peer told a block that cannot be believed. An operator's matter; it is never settled."""
+
+    peer: str
+    height: int
+    why: str
 
 
 class Ledger(Protocol):
     """What the gateway needs of a ledger. Every call has a deadline; none retries for ever."""
 
-    async def submit(self, transactions: Sequence[bytes]) -> None:
+    async def submit(self, transactions: Sequence[bytes], *, again: bool = False) -> None:
         """Hand signed transactions (whole batches together) to one healthy peer.
 
         Returns when a peer took the call; that says nothing about their validity. Bytes already
-        known to the ledger are harmless. Raises `LedgerUnreachable`.
+        known to the ledger are harmless. `again`: nothing came of sending them before, so another
+        peer is given them. Raises `LedgerUnreachable`.
         """
 
     async def statuses(self, hashes: Sequence[str]) -> Sequence[TxStatus]:
         """One peer's word on each hash, in order. Raises `LedgerUnreachable`."""
 
-    def blocks(self, after: int) -> AsyncIterator[Block]:
-        """Every block above height `after`, in order without gaps; then each new one, for ever.
+    async def opinions(self, hashes: Sequence[str]) -> Sequence[Sequence[TxStatus]]:
+        """Of each hash, in order, the words of every peer that answers in time.
 
-        Survives cut streams and dead peers by itself; raises only `LedgerError`s that an
-        operator must see (`QueryRefused` for a missing permission).
+        Raises `LedgerUnreachable` when none does.
+        """
+
+    def blocks(self, after: Reached) -> AsyncIterator[Block | Doubt]:
+        """Every block above `after`, in order without gaps; then each new one, for ever.
+
+        Each links to the one before it and is proved as far as peers' keys are pinned; what is
+        not is told as a `Doubt`, and asked of the next peer. Survives cut streams and dead
+        peers by itself; raises only `LedgerError`s that an operator must see (`QueryRefused`
+        for a missing permission).
         """
 
     async def signatories(self, account_id: str) -> Sequence[str] | None:

@@ -56,6 +56,11 @@ class Peer:
             request_serializer=endpoint_pb2.TxStatusRequest.SerializeToString,
             response_deserializer=endpoint_pb2.ToriiResponse.FromString,
         )
+        self.status_stream = channel.unary_stream(
+            _COMMANDS + "StatusStream",
+            request_serializer=endpoint_pb2.TxStatusRequest.SerializeToString,
+            response_deserializer=endpoint_pb2.ToriiResponse.FromString,
+        )
         self.find = channel.unary_unary(
             _QUERIES + "Find",
             request_serializer=queries_pb2.Query.SerializeToString,

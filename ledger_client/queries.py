@@ -6,13 +6,33 @@ account, perhaps in the same millisecond, so the counter starts at a random plac
 
 import itertools
 from collections.abc import Callable
+from typing import Final
 
 from google.protobuf.message import Message
 
 from ledger_client.keys import SigningKey
-from ledger_client.proto import primitive_pb2, queries_pb2
+from ledger_client.ledger import QueryRefused
+from ledger_client.peers import Peer, PeerTrouble
+from ledger_client.proto import primitive_pb2, qry_responses_pb2, queries_pb2
 
-_COUNTER_BYTES = 7  # leaves room to count in 64 bits
+_COUNTER_BYTES: Final = 7  # leaves room to count in 64 bits
+_INTERNAL: Final = ("STATEFUL_INVALID", 1)
+
+
+async def answer(
+    peer: Peer, query: queries_pb2.Query, *, deadline_s: float
+) -> qry_responses_pb2.QueryResponse:
+    """One peer's answer. Raises `QueryRefused`, or `PeerTrouble` when another may know better."""
+    reply = await peer.find(query, timeout=deadline_s)
+    if reply is None:  # what gRPC makes of bytes that cannot be parsed
+        raise PeerTrouble("unreadable reply")
+    if reply.WhichOneof("response") == "error_response":
+        error = reply.error_response
+        reason = qry_responses_pb2.ErrorResponse.Reason.Name(error.reason)
+        if (reason, error.error_code) == _INTERNAL:
+            raise PeerTrouble(f"internal error: {error.message}")
+        raise QueryRefused(reason, error.error_code, error.message)
+    return reply
 
 
 class Questions:
@@ -33,17 +53,22 @@ class Questions:
 
     def query(self, **question: Message) -> queries_pb2.Query:
         """Ask one thing, named as in the schema: `query(get_block=GetBlock(height=1))`."""
-        payload = queries_pb2.Query.Payload(meta=self._meta(), **question)  # type: ignore[arg-type]
+        return self.dated(self._now_ms(), **question)
+
+    def dated(self, created_time: int, /, **question: Message) -> queries_pb2.Query:
+        """Ask it with another time than now."""
+        meta = self._meta(created_time)
+        payload = queries_pb2.Query.Payload(meta=meta, **question)  # type: ignore[arg-type]
         return queries_pb2.Query(payload=payload, signature=self._sign(payload))
 
     def blocks(self) -> queries_pb2.BlocksQuery:
         """Ask for the stream of new blocks; here the signature covers the meta alone."""
-        meta = self._meta()
+        meta = self._meta(self._now_ms())
         return queries_pb2.BlocksQuery(meta=meta, signature=self._sign(meta))
 
-    def _meta(self) -> queries_pb2.QueryPayloadMeta:
+    def _meta(self, created_time: int) -> queries_pb2.QueryPayloadMeta:
         return queries_pb2.QueryPayloadMeta(
-            created_time=self._now_ms(),
+            created_time=created_time,
             creator_account_id=self._account_id,
             query_counter=next(self._counter),
         )

@@ -1,4 +1,4 @@
-"""Every block, in order, for ever: the block stream and what mends it.
+"""Every block, in order, for ever: the block stream, what mends it, and what is not believed.
 
 `FetchCommits` tells new blocks only, starts at no particular height, may skip, end or fall
 silent, and says nothing of any of it. `GetBlock` tells any block by height. So:
@@ -11,89 +11,165 @@ silent, and says nothing of any of it. `GetBlock` tells any block by height. So:
    when the other calls have left its peer.
 4. A round that ends, for whatever reason, is followed by another after a pause, which doubles
    until a block comes. Only an operator's matter (`QueryRefused`) comes out.
+5. Nothing is passed on that `trust` doubts. The doubt is, and its peer is left for the next.
+6. A round begins with the last block once more: a ledger that has another one in its place, or
+   none, was rewound or is another ledger, and nothing that follows is believed.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final
+from typing import Final, Protocol
 
 import grpc
 
 from ledger_client.blocks import read_block
-from ledger_client.ledger import Block, LedgerUnreachable, QueryRefused
+from ledger_client.ledger import Block, Doubt, LedgerUnreachable, QueryRefused, Reached
 from ledger_client.peers import Peer, Peers, reason
 from ledger_client.proto.qry_responses_pb2 import BlockQueryResponse
 from ledger_client.proto.queries_pb2 import BlocksQuery
+from ledger_client.trust import Trust
 
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MOST_S: Final = 3.0
 
 
-class BlockStream:
-    """Reads blocks off `peers`.
+class BlockAt(Protocol):
+    """Fetches by height, asking first the peer whose `turn` it is; None: no such block yet.
 
-    `block_at(height, turn)` fetches by height, asking first the peer whose turn it is; None when
-    there is no such block yet.
+    `check` says why a block is not believed: then its peer is left and the next one asked.
     """
+
+    def __call__(self, height: int, turn: int, check: "Check") -> Awaitable[Block | None]: ...
+
+
+Check = Callable[[Peer, Block], str | None]
+
+
+class BlockStream:
+    """Reads blocks off `peers`, as far as `trust` goes."""
 
     def __init__(
         self,
         peers: Peers,
+        trust: Trust,
         query: Callable[[], BlocksQuery],
-        block_at: Callable[[int, int], Awaitable[Block | None]],
+        block_at: BlockAt,
         *,
         quiet_s: float,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._peers = peers
+        self._trust = trust
         self._query = query
         self._block_at = block_at
         self._quiet_s = quiet_s
         self._sleep = sleep
 
-    async def above(self, height: int) -> AsyncGenerator[Block, None]:
-        """Yield every block above `height`, without gaps; ends only when the peers are closed."""
+    async def above(self, last: Reached) -> AsyncGenerator[Block | Doubt, None]:
+        """Yield every block above `last`, without gaps; ends only when the peers are closed."""
         pause_s = _PAUSE_FIRST_S
         while not self._peers.closed:
+            reader = _Round(self._peers, self._trust, self._block_at, last)
             try:
-                async with aclosing(self._round(height + 1)) as blocks:
+                async with aclosing(self._round(reader)) as blocks:
                     async for block in blocks:
+                        for doubt in reader.doubts():
+                            yield doubt
                         yield block
-                        height = block.height
-                        pause_s = _PAUSE_FIRST_S
+                        last, pause_s = reader.last, _PAUSE_FIRST_S
             except LedgerUnreachable:
                 if self._peers.closed:
                     return
+            for doubt in reader.doubts():
+                yield doubt
             await self._sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_MOST_S)
 
-    async def _round(self, following: int) -> AsyncGenerator[Block, None]:
-        """Yield blocks from height `following` on, until this stream is of no more use."""
+    async def _round(self, reader: "_Round") -> AsyncGenerator[Block, None]:
+        """Yield what follows, until this stream is of no more use."""
+        if not await reader.still_there():
+            return
         commits = _Commits(self._peers, self._query())
         silences = 0  # in a row
         try:
             while True:
                 fetched = False
-                while block := await self._block_at(following, silences):
+                while block := await reader.next_by_height(silences):
                     yield block
-                    following += 1
                     fetched = True
-                if silences and fetched:
+                if silences and (fetched or self._peers.in_order()[0] is not commits.peer):
                     self._peers.leave(commits.peer)
-                    return
-                if silences and self._peers.in_order()[0] is not commits.peer:
                     return
                 while True:
                     block = await commits.hear(self._quiet_s)
                     silences = silences + 1 if block is None else 0
-                    if block is None or block.height > following:
+                    if block is None or block.height > reader.last.height + 1:
                         break
-                    if block.height == following:
+                    if block.height == reader.last.height + 1:
+                        if not reader.believes(commits.peer, block):
+                            self._peers.leave(commits.peer)
+                            return
                         yield block
-                        following += 1
         finally:
             commits.stop()
+
+
+class _Round:
+    """How far one round has come, and what it could not believe."""
+
+    def __init__(self, peers: Peers, trust: Trust, block_at: BlockAt, last: Reached) -> None:
+        self.last = last
+        self._peers = peers
+        self._trust = trust
+        self._block_at = block_at
+        self._doubts: list[Doubt] = []
+
+    def doubts(self) -> list[Doubt]:
+        """What has come up since this was asked before."""
+        found, self._doubts = self._doubts, []
+        return found
+
+    def believes(self, peer: Peer, block: Block) -> bool:
+        """Go on to `block` if it follows; note why not otherwise."""
+        if self._check(peer, block):
+            return False
+        self.last = Reached(block.height, block.block_hash)
+        return True
+
+    async def next_by_height(self, turn: int) -> Block | None:
+        block = await self._block_at(self.last.height + 1, turn, self._check)
+        if block is not None:
+            self.last = Reached(block.height, block.block_hash)
+        return block
+
+    async def still_there(self) -> bool:
+        """Does any peer still have the last block in its place?"""
+        last = self.last
+        if not last.height or not last.block_hash:
+            return True
+        for turn in range(len(self._peers)):
+            if await self._block_at(last.height, turn, self._same):
+                return True
+        if not self._doubts:
+            self._note("every peer", last.height, "it is gone: rewound, or another ledger")
+        return False
+
+    def _check(self, peer: Peer, block: Block) -> str | None:
+        why = self._trust.doubt(block, self.last)
+        if why:
+            self._note(peer.address, block.height, why)
+        return why
+
+    def _same(self, peer: Peer, block: Block) -> str | None:
+        if block.block_hash == self.last.block_hash:
+            return None
+        why = "another block stands in its place: rewound, or another ledger"
+        self._note(peer.address, self.last.height, why)
+        return why
+
+    def _note(self, peer: str, height: int, why: str) -> None:
+        self._doubts.append(Doubt(peer, height, why))
 
 
 class _Commits:

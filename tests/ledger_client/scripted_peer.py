@@ -6,11 +6,14 @@ It answers from `blocks`, `statuses` and `replies`, and counts what it was asked
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import cache
+from hashlib import sha3_256
 from typing import Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
+from ledger_client.keys import SigningKey
 from ledger_client.proto import endpoint_pb2, qry_responses_pb2, queries_pb2
 from ledger_client.proto.block_pb2 import Block
 
@@ -18,8 +21,20 @@ UNREADABLE = b"\x0a\x05\xff"  # cut in the middle of a field
 ENDS, BREAKS = "ends", "breaks"
 
 
-def block(height: int, **payload: Any) -> Block:
-    return Block(block_v1={"payload": {"height": height, "created_time": 1000 + height, **payload}})
+def block(height: int, *signers: SigningKey, **payload: Any) -> Block:
+    """The block of a height in the one plain chain of these tests, signed by `signers`."""
+    before = {"prev_block_hash": hash_at(height - 1)} if height > 1 else {}
+    told = {"height": height, "created_time": 1000 + height, **before, **payload}
+    made = Block(block_v1={"payload": told})
+    signed = made.block_v1.payload.SerializeToString()
+    for key in signers:
+        made.block_v1.signatures.add(public_key=key.public_key, signature=key.sign(signed).hex())
+    return made
+
+
+@cache
+def hash_at(height: int) -> str:
+    return sha3_256(block(height).block_v1.payload.SerializeToString()).hexdigest()
 
 
 def refusal(reason: str, code: int, message: str = "") -> qry_responses_pb2.QueryResponse:
@@ -36,6 +51,7 @@ class ScriptedPeer:
         self.blocks: list[Block] = []
         self.statuses: dict[str, endpoint_pb2.ToriiResponse] = {}
         self.replies: list[Any] = []  # to the next queries; then from `blocks`
+        self.courses: list[list[Any]] = []  # what each next status stream says; then it waits
         self.deaf = False
         self.refuses = False
         self.health: Any = qry_responses_pb2.HealthcheckData(is_healthy=True)
@@ -64,11 +80,16 @@ class ScriptedPeer:
             "Healthcheck": (self._health, Empty.FromString),
         }
         for service, names in (
-            ("CommandService_v1", ("ListTorii", "Status")),
+            ("CommandService_v1", ("ListTorii", "Status", "StatusStream")),
             ("QueryService_v1", ("Find", "Healthcheck", "FetchCommits")),
         ):
             methods: dict[str, Any] = {}
             for name in names:
+                if name == "StatusStream":
+                    methods[name] = grpc.unary_stream_rpc_method_handler(
+                        self._watch, endpoint_pb2.TxStatusRequest.FromString, _written
+                    )
+                    continue
                 if name == "FetchCommits":
                     methods[name] = grpc.unary_stream_rpc_method_handler(
                         self._fetch, queries_pb2.BlocksQuery.FromString, _written
@@ -124,6 +145,15 @@ class ScriptedPeer:
         if isinstance(self.health, grpc.StatusCode):
             await context.abort(self.health, "no such method")
         return self.health
+
+    async def _watch(self, _: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        if self.refuses:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        for what in self.courses.pop(0) if self.courses else ():
+            if what == ENDS:
+                return
+            yield what
+        await asyncio.Event().wait()
 
     async def _fetch(self, _: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         self.asked["FetchCommits"] = self.asked.get("FetchCommits", 0) + 1

@@ -1,15 +1,18 @@
 """The first block: Iroha's JSON form, narrow roles, and money where it should start."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from ledger_client.genesis import ROLES, Bank, Peer, dump_genesis, genesis
+from ledger_client.genesis import BANK_KEYS, Bank, Peer, dump_genesis, genesis
 from ledger_client.keys import SigningKey
 from ledger_client.ledger import InvalidTransaction
 from ledger_client.proto.block_pb2 import Block
 from ledger_client.proto.primitive_pb2 import RolePermission
+from ledger_client.roles import RECOVERER_QUORUM, ROLES, network_page
 
 
 def public(number: int) -> str:
@@ -17,7 +20,7 @@ def public(number: int) -> str:
 
 
 def bank(domain: str, first: int = 10) -> Bank:
-    return Bank(domain, *(public(first + n) for n in range(4)))
+    return Bank.of(domain, lambda name: public(first + BANK_KEYS.index(name)))
 
 
 PEERS = [Peer("127.0.0.1:10001", public(1))]
@@ -75,15 +78,39 @@ def test_every_bank_has_its_accounts_with_their_own_role_only():
 def test_roles_come_before_what_uses_them_and_name_real_permissions():
     created = [role.role_name for role in commands("create_role")]
     assert created == list(ROLES)
-    for permissions in ROLES.values():
-        assert set(permissions) <= set(RolePermission.keys())
-        assert "root" not in permissions
+    for role in ROLES.values():
+        assert set(role.permissions) <= set(RolePermission.keys())
+        assert "root" not in role.permissions
 
 
 def test_the_opener_holds_the_whole_default_role_and_nothing_that_moves_keys():
     """Iroha lets an account be created only by one that holds all of the default role."""
-    assert "can_create_account" in ROLES["opener"]
-    assert not {p for p in ROLES["opener"] if "signatory" in p or "transfer" in p}
+    opener = ROLES["opener"].permissions
+    assert "can_create_account" in opener
+    assert not {permission for permission in opener if "signatory" in permission}
+    assert not {permission for permission in opener if "transfer" in permission}
+
+
+def test_two_keys_of_the_recoverer_must_sign_and_one_of_every_other_account():
+    added = {(each.account_id, each.public_key) for each in commands("add_signatory")}
+    assert added == {("recoverer@bank", public(12)), ("recoverer@other", public(22))}
+    quorums = {each.account_id: each.quorum for each in commands("set_account_quorum")}
+    assert quorums == dict.fromkeys(("recoverer@bank", "recoverer@other"), RECOVERER_QUORUM)
+
+
+def test_no_role_lets_anybody_change_who_may_do_what():
+    """After the genesis block nobody makes peers, banks, roles, or weakens a quorum."""
+    governing = (
+        *("can_add_peer", "can_remove_peer", "can_create_domain", "can_create_asset"),
+        *("can_create_role", "can_append_role", "can_detach_role", "can_set_quorum", "root"),
+    )
+    every = {permission for role in ROLES.values() for permission in role.permissions}
+    assert every.isdisjoint(governing)
+
+
+def test_the_page_about_roles_is_the_one_generated_from_them():
+    page = Path(__file__).parents[2] / "ledger_client" / "NETWORK.md"
+    assert page.read_text(encoding="utf-8") == network_page()
 
 
 def test_every_treasury_gets_its_funds_and_the_issuer_keeps_nothing():
@@ -112,3 +139,19 @@ def test_malformed_names_and_keys_are_refused():
         genesis([bank("bank")], [Peer("127.0.0.1:10001", "")], issuer=public(2))
     with pytest.raises(InvalidTransaction, match="public_key"):
         genesis([bank("bank")], PEERS, issuer="00" * 32)
+
+
+@pytest.mark.parametrize(
+    ("banks", "peers", "naming"),
+    [
+        ([bank("bank"), bank("bank", 20)], PEERS, "domains"),
+        ([bank("nbc")], PEERS, "domains"),
+        ([replace(bank("bank"), recoverer_second=public(11).upper())], PEERS, "recoverer@bank"),
+        ([bank("bank")], [*PEERS, Peer("127.0.0.2:10001", public(1))], "peers' keys"),
+        ([bank("bank")], [*PEERS, Peer("127.0.0.1:10001", public(3))], "peers' addresses"),
+    ],
+)
+def test_what_is_there_twice_is_refused(banks, peers, naming):
+    """Nobody asks for permission in the genesis block, and a peer would not start from it."""
+    with pytest.raises(InvalidTransaction, match=f"{naming}: no two"):
+        genesis(banks, peers, issuer=public(2))

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 from scripted_peer import BREAKS, ENDS, UNREADABLE, ScriptedPeer, block, refusal
 
-from ledger_client.ledger import QueryRefused
+from ledger_client.ledger import QueryRefused, Reached
 from ledger_client.proto.qry_responses_pb2 import BlockQueryResponse
 
 SOON = {"quiet_s": 0.05}
@@ -28,13 +28,13 @@ async def listening(peer: ScriptedPeer) -> None:
 
 async def test_what_is_there_already_is_fetched_by_height(peers, client_of):
     peers[0].blocks = [block(height) for height in range(1, 6)]
-    async with aclosing(client_of(*peers).blocks(after=2)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(2))) as blocks:
         assert await take(blocks, 3) == [3, 4, 5]
 
 
 async def test_then_each_new_block_comes_by_the_stream(peers, client_of):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(*peers).blocks(after=0)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(0))) as blocks:
         assert await take(blocks, 1) == [1]
         coming = asyncio.create_task(take(blocks, 2))
         await listening(peers[0])
@@ -46,7 +46,7 @@ async def test_then_each_new_block_comes_by_the_stream(peers, client_of):
 
 async def test_a_known_block_told_again_is_dropped(peers, client_of):
     peers[0].blocks = [block(1), block(2)]
-    async with aclosing(client_of(*peers).blocks(after=0)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(0))) as blocks:
         assert await take(blocks, 2) == [1, 2]
         coming = asyncio.create_task(take(blocks, 1))
         await listening(peers[0])
@@ -57,7 +57,7 @@ async def test_a_known_block_told_again_is_dropped(peers, client_of):
 
 async def test_a_gap_in_the_stream_is_filled_by_height(peers, client_of):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(*peers).blocks(after=0)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(0))) as blocks:
         assert await take(blocks, 1) == [1]
         coming = asyncio.create_task(take(blocks, 4))
         await listening(peers[0])
@@ -70,7 +70,7 @@ async def test_a_gap_in_the_stream_is_filled_by_height(peers, client_of):
 @pytest.mark.parametrize("how", [ENDS, BREAKS])
 async def test_a_cut_stream_is_taken_up_where_it_was(peers, client_of, ticks, how):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(peers[0]).blocks(after=0)) as blocks:
+    async with aclosing(client_of(peers[0]).blocks(Reached(0))) as blocks:
         assert await take(blocks, 1) == [1]
         coming = asyncio.create_task(take(blocks, 3))
         await listening(peers[0])
@@ -88,7 +88,7 @@ async def test_a_cut_stream_is_taken_up_where_it_was(peers, client_of, ticks, ho
 
 async def test_a_silent_stream_is_doubted_and_replaced_when_it_proves_deaf(peers, client_of, ticks):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(peers[0], **SOON).blocks(after=0)) as blocks:
+    async with aclosing(client_of(peers[0], **SOON).blocks(Reached(0))) as blocks:
         assert await take(blocks, 1) == [1]
         coming = asyncio.create_task(take(blocks, 2))
         async with asyncio.timeout(5):
@@ -107,7 +107,7 @@ async def test_a_peer_left_behind_by_the_others_is_found_out_and_left(peers, cli
     for each in peers:
         each.blocks = [block(1)]
     client = client_of(*peers, **SOON)
-    async with aclosing(client.blocks(after=0)) as blocks:
+    async with aclosing(client.blocks(Reached(0))) as blocks:
         assert await take(blocks, 1) == [1]
         coming = asyncio.create_task(take(blocks, 2))
         await listening(peers[0])
@@ -122,7 +122,7 @@ async def test_a_peer_left_behind_by_the_others_is_found_out_and_left(peers, cli
 async def test_another_peer_that_refuses_in_a_silence_does_no_harm(peers, client_of):
     """It may be new, and know no accounts yet."""
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(*peers, **SOON).blocks(after=1)) as blocks:
+    async with aclosing(client_of(*peers, **SOON).blocks(Reached(1))) as blocks:
         coming = asyncio.create_task(take(blocks, 1))
         async with asyncio.timeout(5):
             while len(peers[1].queries) < 2:
@@ -133,7 +133,7 @@ async def test_another_peer_that_refuses_in_a_silence_does_no_harm(peers, client
 
 async def test_an_idle_ledger_keeps_its_stream(peers, client_of):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(peers[0], **SOON).blocks(after=1)) as blocks:
+    async with aclosing(client_of(peers[0], **SOON).blocks(Reached(1))) as blocks:
         coming = asyncio.create_task(take(blocks, 1))
         async with asyncio.timeout(5):
             while len(peers[0].queries) < 6:
@@ -146,7 +146,7 @@ async def test_an_idle_ledger_keeps_its_stream(peers, client_of):
 async def test_a_dead_peer_is_left_for_another_that_goes_on_without_a_gap(peers, client_of):
     for each in peers:
         each.blocks = [block(1), block(2)]
-    async with aclosing(client_of(*peers).blocks(after=0)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(0))) as blocks:
         assert await take(blocks, 2) == [1, 2]
         coming = asyncio.create_task(take(blocks, 1))
         await listening(peers[0])
@@ -160,7 +160,7 @@ async def test_the_stream_follows_when_other_calls_have_left_its_peer(peers, cli
     for each in peers:
         each.blocks = [block(1)]
     client = client_of(*peers, **SOON)
-    async with aclosing(client.blocks(after=1)) as blocks:
+    async with aclosing(client.blocks(Reached(1))) as blocks:
         coming = asyncio.create_task(take(blocks, 1))
         await listening(peers[0])
         peers[0].statuses["ab"] = UNREADABLE
@@ -175,7 +175,7 @@ async def test_with_no_peer_at_all_it_waits_longer_and_longer_and_comes_back(
 ):
     peers[0].refuses = True
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(peers[0]).blocks(after=0)) as blocks:
+    async with aclosing(client_of(peers[0]).blocks(Reached(0))) as blocks:
         coming = asyncio.create_task(take(blocks, 1))
         async with asyncio.timeout(5):
             while len(ticks.slept) < 8:
@@ -190,13 +190,13 @@ async def test_a_refusal_is_the_operators_matter(peers, client_of, code):
     """Code 3 on the genesis block too means a wrong signature, not a missing height."""
     peers[0].replies = [refusal("STATEFUL_INVALID", code, "no")] * 2
     with pytest.raises(QueryRefused) as refused:
-        await take(client_of(*peers).blocks(after=5), 1)
+        await take(client_of(*peers).blocks(Reached(5)), 1)
     assert refused.value.code == code
 
 
 async def test_a_refused_stream_is_the_operators_matter(peers, client_of):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(*peers).blocks(after=1)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(1))) as blocks:
         coming = asyncio.create_task(take(blocks, 1))
         await listening(peers[0])
         peers[0].tell(BlockQueryResponse(block_error_response={"message": "no permission"}))
@@ -207,7 +207,7 @@ async def test_a_refused_stream_is_the_operators_matter(peers, client_of):
 async def test_closing_the_client_ends_the_stream(peers, client_of):
     peers[0].blocks = [block(1)]
     client = client_of(*peers)
-    blocks = client.blocks(after=0)
+    blocks = client.blocks(Reached(0))
     assert await take(blocks, 1) == [1]
     coming = asyncio.create_task(anext(blocks, None))
     await listening(peers[0])
@@ -217,7 +217,7 @@ async def test_closing_the_client_ends_the_stream(peers, client_of):
 
 async def test_leaving_the_loop_leaves_no_stream_open(peers, client_of):
     peers[0].blocks = [block(1)]
-    async with aclosing(client_of(*peers).blocks(after=0)) as blocks:
+    async with aclosing(client_of(*peers).blocks(Reached(0))) as blocks:
         await take(blocks, 1)
         coming = asyncio.create_task(anext(blocks))
         await listening(peers[0])

@@ -1,5 +1,6 @@
 """The client and the development ledger, which starts from our own genesis block."""
 
+import dataclasses
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -18,17 +19,17 @@ from ledger_client.ledger import (
     CreateAccount,
     GrantPermission,
     QueryRefused,
+    Reached,
     RemoveSignatory,
     SetAccountDetail,
     Signed,
     TransferAsset,
     Verdict,
 )
-from ledger_client.transaction import build, build_batch
+from ledger_client.transaction import add_signature, build, build_batch
 from sim.ledger import LedgerServer, Settings, serve
 
 NOW = 1_760_000_000_000
-ACCOUNTS = ("opener", "recoverer", "treasury", "settlement")
 WALLET = "85512345678@bank"
 
 
@@ -37,7 +38,7 @@ def key(name: str, form: str = "raw") -> SigningKey:
 
 
 def bank(domain: str) -> Bank:
-    return Bank(domain, *(key(f"{name}@{domain}").public_key for name in ACCOUNTS))
+    return Bank.of(domain, lambda name: key(f"{name}@{domain}").public_key)
 
 
 FIRST_BLOCK = genesis(
@@ -92,7 +93,7 @@ async def settle(server: LedgerServer, ledger: Iroha1, *signed: Signed) -> list[
 
 async def take(ledger: Iroha1, after: int, count: int) -> list[Block]:
     found: list[Block] = []
-    async with aclosing(ledger.blocks(after)) as blocks:
+    async with aclosing(ledger.blocks(Reached(after))) as blocks:
         while len(found) < count:
             found.append(await anext(blocks))
     return found
@@ -164,13 +165,16 @@ async def test_a_key_is_replaced_by_its_owner_and_by_the_recoverer(server, ledge
             AddSignatory(WALLET, made.public_key),
             RemoveSignatory(WALLET, lost.public_key),
         ]
-        return build(creator, pair, NOW, key=by)
+        return build(creator, pair, NOW, key=by, quorum=2 if creator == "recoverer@bank" else 1)
 
     by_owner = replace(WALLET, old, old, new)
     assert await settle(server, ledger, by_owner) == [Verdict.COMMITTED]
     assert await ledger.signatories(WALLET) == [new.public_key]
     by_bank = replace("recoverer@bank", key("recoverer@bank"), new, newest)
-    assert await settle(server, ledger, by_bank) == [Verdict.COMMITTED]
+    assert await settle(server, ledger, by_bank) == [Verdict.PENDING]  # two must sign
+    second = add_signature(by_bank.data, key("recoverer_second@bank"))
+    by_both = dataclasses.replace(by_bank, data=second)
+    assert await settle(server, ledger, by_both) == [Verdict.COMMITTED]
     assert await ledger.signatories(WALLET) == [newest.public_key]
     by_opener = replace("opener@bank", key("opener@bank"), newest, old)
     assert await settle(server, ledger, by_opener) == [Verdict.REJECTED]
@@ -224,7 +228,7 @@ async def test_blocks_link_are_signed_and_hold_our_commands(server, ledger, form
 
 
 async def test_new_blocks_come_as_they_are_made(server, ledger):
-    async with aclosing(ledger.blocks(after=1)) as blocks:
+    async with aclosing(ledger.blocks(Reached(1))) as blocks:
         for n in range(3):
             beat = SetAccountDetail("opener@bank", "beat", str(n))
             signed = build("opener@bank", [beat], NOW + n, key=key("opener@bank"))
