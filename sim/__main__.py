@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sim.callbacks import Application
 from sim.children import ChildFailed
+from sim.founding import CannotStart
 from sim.lines import DirectLine, Line, LineError, SimulatorLine
 from sim.people import PEOPLE, load_people
 from sim.phone import TerminalPhone, international, typed_lines
@@ -24,7 +25,7 @@ from sim.run import SMS_WAIT_S, run_files
 from sim.serve import HOST, Serving, network_for, simulator
 from sim.templates import literal
 from sim.transcript import NUMBER, write
-from sim.up import SECRET, CannotStart, World, world_up
+from sim.up import SECRET, World, world_up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,10 +59,14 @@ def up(
     ledger_port: Annotated[
         int, typer.Option(min=1, max=PORT_MAX, help="Port of the development ledger.")
     ] = 50051,
+    *,
     people: Annotated[Path, typer.Option(help="Who lives there.")] = PEOPLE,
+    peers: Annotated[
+        int, typer.Option(min=1, max=16, help="Peers of the ledger, on consecutive ports.")
+    ] = 1,
 ) -> None:
     """Start ledger, gateway and simulator on loopback; Ctrl-C stops them."""
-    world = World(state.resolve(), people.resolve(), port, gateway_port, ledger_port)
+    world = World(state.resolve(), people.resolve(), port, gateway_port, ledger_port, peers)
     _run(_up(world))
 
 
@@ -78,7 +83,7 @@ def _welcome(world: World, gateway_pid: int) -> Panel:
     words = Text.assemble(
         ("Phones   ", "dim"), (phones, "bold underline"), "\n",
         ("Gateway  ", "dim"), f"{world.gateway_url} (process {gateway_pid})\n",
-        ("Ledger   ", "dim"), f"{world.ledger_address} (Iroha 1 over gRPC)\n",
+        ("Ledger   ", "dim"), f"{', '.join(world.ledger_addresses)} (Iroha 1 over gRPC)\n",
         ("Logs     ", "dim"), f"{world.log('gateway').parent}\n\n",
         "Open the phones, dial ", ("*855#", "bold"), ", send 5,000 riel to 012 345 602.\n",
         "Everyone's PIN is ", (pin, "bold"),

@@ -16,7 +16,9 @@ from ledger_client.ledger import (
     Block,
     Command,
     CreateAccount,
+    Doubt,
     LedgerError,
+    Reached,
     SubtractAssetQuantity,
     TransferAsset,
 )
@@ -28,7 +30,7 @@ ACCOUNTS_SHOWN = 60
 class Followed(Protocol):
     """What is needed of a ledger client."""
 
-    def blocks(self, after: int) -> AsyncIterator[Block]: ...
+    def blocks(self, after: Reached) -> AsyncIterator[Block | Doubt]: ...
     async def healthy(self) -> bool: ...
 
 
@@ -56,8 +58,9 @@ class LedgerView:
     async def _follow_blocks(self, ledger: Followed) -> None:
         while True:
             with contextlib.suppress(LedgerError):
-                async for block in ledger.blocks(self.height):
-                    self.take(block)
+                async for found in ledger.blocks(Reached(self.height)):
+                    if isinstance(found, Block):
+                        self.take(found)
             await asyncio.sleep(CHECK_S)
 
     async def _follow_health(self, ledger: Followed) -> None:

@@ -17,25 +17,20 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
-from ledger_client.genesis import Bank, Peer, dump_genesis, genesis
 from ledger_client.iroha1 import Iroha1
-from ledger_client.keys import SigningKey, load_key, save_key
+from ledger_client.keys import load_key
 from sim.africastalking import Account
 from sim.callbacks import OK, Application
 from sim.children import Child, clean_environment, complete, running
+from sim.founding import BANK, CannotStart, found
 from sim.people import load_people
 from sim.serve import HOST, Serving, simulator
 
-BANK = "bank"
 SECRET = "local"  # noqa: S105  # development only, and the issue names it
 USERNAME = "sandbox"
 SERVICE_CODE, SHORTCODE = "*855#", "855"
 READY_S = 60.0
 POLL_S = 0.1
-
-
-class CannotStart(Exception):
-    """Something a person must mend first; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,7 @@ class World:
     port: int = 8800
     gateway_port: int = 8855
     ledger_port: int = 50051
+    peers: int = 1
 
     @property
     def keys(self) -> Path:
@@ -61,8 +57,19 @@ class World:
         return f"http://{HOST}:{self.gateway_port}"
 
     @property
-    def ledger_address(self) -> str:
-        return f"{HOST}:{self.ledger_port}"
+    def ledger_ports(self) -> range:
+        """One for each peer."""
+        return range(self.ledger_port, self.ledger_port + self.peers)
+
+    @property
+    def ledger_addresses(self) -> list[str]:
+        return [f"{HOST}:{port}" for port in self.ledger_ports]
+
+    @property
+    def peer_keys(self) -> list[Path]:
+        """Each peer's key file; the first is named as if it were the only one."""
+        names = ["peer", *(f"peer{number}" for number in range(2, self.peers + 1))]
+        return [self.genesis.with_name(f"{name}.key") for name in names]
 
     def log(self, name: str) -> Path:
         return self.state / "logs" / f"{name}.log"
@@ -72,10 +79,13 @@ class World:
         wanted = (
             (self.port, "simulator", "--port", "SIM_PORT"),
             (self.gateway_port, "gateway", "--gateway-port", "GATEWAY_PORT"),
-            (self.ledger_port, "development ledger", "--ledger-port", "LEDGER_PORT"),
+            *(
+                (port, "development ledger", "--ledger-port", "LEDGER_PORT")
+                for port in self.ledger_ports
+            ),
         )
         if len({port for port, *_ in wanted}) != len(wanted):
-            raise CannotStart("simulator, gateway and ledger need three different ports")
+            raise CannotStart("simulator, gateway and each peer of the ledger need different ports")
         taken = [
             f"Port {port} is taken and the {who} needs it: choose another with {option} {port + 1}"
             f" (make run {variable}={port + 1})"
@@ -98,7 +108,8 @@ class World:
             "GATEWAY_ENV": "development",
             "GATEWAY_HOST": HOST,
             "GATEWAY_PORT": str(self.gateway_port),
-            "GATEWAY_LEDGER_PEERS": self.ledger_address,
+            "GATEWAY_LEDGER_PEERS": ",".join(self.ledger_addresses),
+            "GATEWAY_LEDGER_GENESIS_FILE": str(self.genesis),
             "GATEWAY_AFRICASTALKING_URL": f"http://{HOST}:{self.port}",
             "GATEWAY_AFRICASTALKING_USER": USERNAME,
             "GATEWAY_AFRICASTALKING_KEY": api_key,
@@ -137,12 +148,11 @@ async def world_up(world: World, console: Console) -> AsyncIterator[Running]:
                 env,
                 world.log("setup"),
             )
-            _make_genesis(world)
-        with _step(console, f"development ledger on {world.ledger_address}"):
+            found(world.genesis, world.keys, world.peer_keys)
+        with _step(console, f"development ledger on {', '.join(world.ledger_addresses)}"):
             ledger_runs = await stack.enter_async_context(_ledger(world, env))
-            ledger = Iroha1(
-                [world.ledger_address], f"opener@{BANK}", load_key(world.keys / "opener.key")
-            )
+            opener_key = load_key(world.keys / "opener.key")
+            ledger = Iroha1(world.ledger_addresses, f"opener@{BANK}", opener_key)
             stack.push_async_callback(ledger.close)
             await _until(ledger.healthy, "the ledger", ledger_runs.ends)
         serving = Serving(
@@ -180,35 +190,12 @@ def _ledger(world: World, env: dict[str, str]) -> contextlib.AbstractAsyncContex
         "the development ledger",
         [
             *("-m", "sim.ledger", "--data", str(folder), "--port", str(world.ledger_port)),
-            *("--genesis", str(world.genesis), "--peer-key", str(folder / "peer.key")),
+            *("--genesis", str(world.genesis)),
+            *(part for path in world.peer_keys for part in ("--peer-key", str(path))),
         ],
         env,
         world.log("ledger"),
     )
-
-
-def _make_genesis(world: World) -> None:
-    """The first block, once: from the bank's public keys and keys of the peer and the issuer."""
-    if world.genesis.exists():
-        return
-    folder = world.genesis.parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def own(name: str) -> str:
-        path = folder / f"{name}.key"
-        if not path.exists():
-            save_key(path, SigningKey.generate(os.urandom))
-        return load_key(path).public_key
-
-    def banks(name: str) -> str:
-        return load_key(world.keys / f"{name}.key").public_key
-
-    bank = Bank(BANK, banks("opener"), banks("recoverer"), banks("treasury"), banks("settlement"))
-    # The address is for other peers; there are none, and the port may change.
-    block = genesis([bank], [Peer("127.0.0.1:10001", own("peer"))], issuer=own("issuer"))
-    unfinished = world.genesis.with_suffix(".new")
-    dump_genesis(unfinished, block)
-    unfinished.rename(world.genesis)
 
 
 # --- waiting ------------------------------------------------------------------------------------

@@ -19,19 +19,23 @@ from sim.ledger.refusals import Profile
 def main(
     data: Annotated[Path, typer.Option(help="Folder of the ledger's database; made if missing.")],
     genesis: Annotated[Path, typer.Option(help="First block, in Iroha's JSON form.")],
-    peer_key: Annotated[Path, typer.Option(help="Key that signs blocks, raw form.")],
+    peer_key: Annotated[
+        list[Path], typer.Option(help="Key that signs blocks, raw form; one for each peer.")
+    ],
     *,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 50051,
+    port: Annotated[
+        int, typer.Option(help="Port on 127.0.0.1, the first of several; 0 takes free ones.")
+    ] = 50051,
     block_ms: Annotated[int, typer.Option(min=1, help="Milliseconds between rounds.")] = 200,
     block_most: Annotated[int, typer.Option(min=1, help="Transactions per block.")] = 1000,
     profile: Annotated[Profile, typer.Option(help="Whose error codes to speak.")] = "rocksdb",
     ursa: Annotated[bool, typer.Option(help="Take ed0120… keys too, unlike a stock peer.")] = False,
 ) -> None:
-    """Run one Iroha 1.6 peer for development."""
+    """Run an Iroha 1.6 network for development: one peer, or several of one chain."""
     settings = Settings(block_ms=block_ms, block_most=block_most, profile=profile, ursa=ursa)
     try:
         block = json.loads(genesis.read_text())
-        uvloop.run(_run(data, block, load_key(peer_key), port, settings))
+        uvloop.run(_run(data, block, [load_key(it) for it in peer_key], port, settings))
     except PortTaken as error:
         sys.exit(f"{error}; choose another with --port")
     except BadGenesis as error:
@@ -41,10 +45,11 @@ def main(
 
 
 async def _run(
-    data: Path, genesis: dict[str, Any], key: SigningKey, port: int, settings: Settings
+    data: Path, genesis: dict[str, Any], keys: list[SigningKey], port: int, settings: Settings
 ) -> None:
-    server = await serve(data, genesis, key, port=port, settings=settings)
-    sys.stdout.write(f"development ledger on {server.address}, height {server.chain.height}\n")
+    server = await serve(data, genesis, *keys, port=port, settings=settings)
+    where = ", ".join(server.addresses)
+    sys.stdout.write(f"development ledger on {where}, height {server.chain.height}\n")
     sys.stdout.flush()
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,19 +1,19 @@
-"""What each command does to the world, and what it needs before it may.
+"""What each command does to the world.
 
-`Act` is one creator acting on one layer of the world; a command that may not happen raises
-`Refused` and its layer is dropped by the caller. In the genesis block nobody's permission is
-asked. The order of the checks is RocksDB's: it decides which reason is told when several apply.
+The order of the checks is RocksDB's: it decides which reason is told when several apply. A few
+rights are wider with that backend than with PostgreSQL; both are kept.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ledger_client.proto import commands_pb2 as pb
 from ledger_client.proto import primitive_pb2 as may
+from sim.ledger.actor import Actor, need
 from sim.ledger.amounts import LIMIT, TooPrecise, smallest_units
 from sim.ledger.refusals import Refused, Why
-from sim.ledger.world import EVERYTHING, Account, World
+from sim.ledger.world import ALL, ROOT, Account
 
 _GRANTED_BY = {
     right: may.RolePermission.Value(f"can_grant_{name}")
@@ -21,22 +21,14 @@ _GRANTED_BY = {
 }
 
 
-def _need(condition: object, why: Why) -> None:
-    if not condition:
-        raise Refused(why)
-
-
 def _with(mapping: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:
     return {**mapping, key: value}
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Actor):
     """One creator's commands on one layer."""
 
-    world: World
-    creator: str
-    genesis: bool = False
+    __slots__ = ()
 
     def do(self, command: pb.Command) -> None:
         """Carry out one command or raise `Refused`."""
@@ -46,61 +38,30 @@ class Act:
             raise Refused(Why.NOT_IMPLEMENTED)
         act(self, getattr(command, str(name)))
 
-    # What is asked before.
-
-    def _held(self) -> int:
-        """What the creator's roles allow."""
-        creator = self.world.accounts[self.creator]
-        if self.genesis:
-            return EVERYTHING
-        return self.world.permissions(creator) if creator else 0
-
-    def _allow(self, permission: int) -> None:
-        _need(self._held() >> permission & 1, Why.NO_PERMISSION)
-
-    def _allow_over(self, account_id: str, permission: int | None, right: int) -> None:
-        """Over one's own account a role decides, over another's what its owner granted."""
-        if self.creator == account_id or self.genesis:
-            if permission is not None:
-                self._allow(permission)
-            return
-        owner = self.world.accounts[account_id]
-        granted = owner.grants.get(self.creator, 0) if owner else 0
-        _need(granted >> right & 1 or self._held() == EVERYTHING, Why.NO_PERMISSION)
-
-    def _account(self, account_id: str, why: Why = Why.NO_ACCOUNT) -> Account:
-        account = self.world.accounts[account_id]
-        if account is None:
-            raise Refused(why)
-        return account
-
-    def _put(self, account: Account) -> None:
-        self.world.accounts[account.account_id] = account
-
     # Money.
 
     def transfer_asset(self, it: pb.TransferAsset) -> None:
         """Move an amount from one account to another."""
-        dest = self._account(it.dest_account_id, Why.NO_DESTINATION)
-        self._account(it.src_account_id)
+        dest = self.account(it.dest_account_id, Why.NO_DESTINATION)
+        self.account(it.src_account_id)
         if not self.genesis:
-            _need(self.world.may(dest, may.can_receive), Why.NO_PERMISSION)
-        self._allow_over(it.src_account_id, may.can_transfer, may.can_transfer_my_assets)
+            need(self.world.may(dest, may.can_receive), Why.NO_PERMISSION)
+        self.allow_over(it.src_account_id, may.can_transfer, may.can_transfer_my_assets)
         precision = self.world.assets[it.asset_id]
         if precision is None:
             raise Refused(Why.NO_SUCH_ASSET)
         longest = self.world.settings["MaxDescriptionSize"]
         if longest is not None:
-            _need(len(it.description.encode()) <= int(longest), Why.DESCRIPTION_TOO_LONG)
+            need(len(it.description.encode()) <= int(longest), Why.DESCRIPTION_TOO_LONG)
         self._take(it.src_account_id, it.asset_id, it.amount, precision)
         units = smallest_units(it.amount, precision)
-        dest = self._account(it.dest_account_id)  # again: it may be the source
+        dest = self.account(it.dest_account_id)  # again: it may be the source
         total = dest.balances.get(it.asset_id, 0) + units
-        _need(total < LIMIT, Why.BALANCE_OVERFLOW)
-        self._put(replace(dest, balances=_with(dest.balances, it.asset_id, total)))
+        need(total < LIMIT, Why.BALANCE_OVERFLOW)
+        self.put(dest.holding(it.asset_id, total))
 
     def _take(self, account_id: str, asset_id: str, amount: str, precision: int) -> None:
-        source = self._account(account_id)
+        source = self.account(account_id)
         balance = source.balances.get(asset_id)
         if balance is None:
             raise Refused(Why.HOLDS_NONE)
@@ -108,13 +69,12 @@ class Act:
             units = smallest_units(amount, precision)
         except TooPrecise:
             raise Refused(Why.TOO_PRECISE) from None
-        _need(units <= balance, Why.NOT_ENOUGH)
-        self._put(replace(source, balances=_with(source.balances, asset_id, balance - units)))
+        need(units <= balance, Why.NOT_ENOUGH)
+        self.put(source.holding(asset_id, balance - units))
 
     def _allow_supply(self, asset_id: str, anywhere: int, own_domain: int) -> None:
         same_domain = self.creator.partition("@")[2] == asset_id.partition("#")[2]
-        held = self._held()
-        _need(held >> anywhere & 1 or (same_domain and held >> own_domain & 1), Why.NO_PERMISSION)
+        self.allow(anywhere, *[own_domain] if same_domain else [])
 
     def add_asset_quantity(self, it: pb.AddAssetQuantity) -> None:
         """Mint into the creator's own account."""
@@ -122,14 +82,14 @@ class Act:
         precision = self.world.assets[it.asset_id]
         if precision is None:
             raise Refused(Why.MINT_UNKNOWN_ASSET)
-        account = self._account(self.creator)
+        account = self.account(self.creator)
         try:
             units = smallest_units(it.amount, precision)
         except TooPrecise:
-            raise Refused(Why.MINT_OVERFLOW) from None
+            raise Refused(Why.MINT_TOO_PRECISE) from None
         total = account.balances.get(it.asset_id, 0) + units
-        _need(total < LIMIT, Why.MINT_OVERFLOW)
-        self._put(replace(account, balances=_with(account.balances, it.asset_id, total)))
+        need(total < LIMIT, Why.MINT_OVERFLOW)
+        self.put(account.holding(it.asset_id, total))
 
     def subtract_asset_quantity(self, it: pb.SubtractAssetQuantity) -> None:
         """Burn from the creator's own account."""
@@ -142,155 +102,165 @@ class Act:
         try:
             self._take(self.creator, it.asset_id, it.amount, precision)
         except Refused as refusal:
-            raise Refused(Why.BURN_TOO_MUCH) from refusal
+            too_precise = refusal.why is Why.TOO_PRECISE
+            raise Refused(Why.BURN_TOO_PRECISE if too_precise else Why.BURN_TOO_MUCH) from refusal
 
     # Accounts and their keys.
 
     def create_account(self, it: pb.CreateAccount) -> None:
         """A new account with its domain's default role; its maker must hold all that role holds."""
         account_id = f"{it.account_name}@{it.domain_id}"
-        self._allow(may.can_create_account)
+        self.allow(may.can_create_account)
         role = self.world.domains[it.domain_id]
         if role is None:
             raise Refused(Why.NO_DOMAIN)
-        _need(not (self.world.roles[role] or 0) & ~self._held(), Why.NO_PERMISSION)
-        _need(self.world.accounts[account_id] is None, Why.ACCOUNT_EXISTS)
+        need(not (self.world.roles[role] or 0) & ~self.held(), Why.NO_PERMISSION)
+        need(self.world.accounts[account_id] is None, Why.ACCOUNT_EXISTS)
         key = it.public_key.lower()
-        self._put(Account(account_id, signatories=frozenset({key}), roles=frozenset({role})))
+        self.put(Account(account_id, signatories=frozenset({key}), roles=frozenset({role})))
 
     def add_signatory(self, it: pb.AddSignatory) -> None:
         """One more key that may sign for an account."""
-        self._allow_over(it.account_id, may.can_add_signatory, may.can_add_my_signatory)
-        account = self._account(it.account_id)
+        self.allow_over(it.account_id, may.can_add_signatory, may.can_add_my_signatory)
+        account = self.account(it.account_id)
         key = it.public_key.lower()
-        _need(key not in account.signatories, Why.SIGNATORY_EXISTS)
-        self._put(replace(account, signatories=account.signatories | {key}))
+        need(key not in account.signatories, Why.SIGNATORY_EXISTS)
+        self.put(replace(account, signatories=account.signatories | {key}))
 
     def remove_signatory(self, it: pb.RemoveSignatory) -> None:
         """One key fewer, as long as the rest can still make the quorum."""
-        account = self._account(it.account_id)
-        self._allow_over(it.account_id, may.can_remove_signatory, may.can_remove_my_signatory)
+        account = self.account(it.account_id)
+        self.allow_over(it.account_id, may.can_remove_signatory, may.can_remove_my_signatory)
         key = it.public_key.lower()
-        _need(key in account.signatories, Why.NO_SIGNATORY)
-        _need(len(account.signatories) > account.quorum, Why.QUORUM_OUT_OF_REACH)
-        self._put(replace(account, signatories=account.signatories - {key}))
+        need(key in account.signatories, Why.NO_SIGNATORY)
+        need(len(account.signatories) > account.quorum, Why.QUORUM_OUT_OF_REACH)
+        self.put(replace(account, signatories=account.signatories - {key}))
 
     def set_account_quorum(self, it: pb.SetAccountQuorum) -> None:
         """How many of an account's keys must sign."""
-        account = self._account(it.account_id)
-        self._allow_over(it.account_id, may.can_set_quorum, may.can_set_my_quorum)
-        _need(it.quorum <= len(account.signatories), Why.QUORUM_OUT_OF_REACH)
-        self._put(replace(account, quorum=it.quorum))
+        account = self.account(it.account_id)
+        self.allow_either(it.account_id, may.can_set_quorum, may.can_set_my_quorum)
+        need(it.quorum <= len(account.signatories), Why.QUORUM_OUT_OF_REACH)
+        self.put(replace(account, quorum=it.quorum))
 
     def set_account_detail(self, it: pb.SetAccountDetail) -> None:
         """Write a note on an account; each writer has its own."""
-        if not self._held() >> may.can_set_detail & 1:
-            self._allow_over(it.account_id, None, may.can_set_my_account_detail)
-        self._write(self._account(it.account_id), it.key, it.value)
+        self._allow_note(it.account_id)
+        self._write(self.account(it.account_id), it.key, it.value)
+
+    def _allow_note(self, account_id: str) -> None:
+        mine = self.creator == account_id
+        if not mine and not self.granted(account_id, may.can_set_my_account_detail):
+            self.allow(may.can_set_detail)
 
     def compare_and_set_account_detail(self, it: pb.CompareAndSetAccountDetail) -> None:
         """Write a note if the writer's former one is as expected."""
-        own, right = may.can_get_my_acc_detail, may.can_set_my_account_detail
-        self._allow_over(it.account_id, own, right)
-        account = self._account(it.account_id)
+        if self.profile == "rocksdb":
+            own, right = may.can_get_my_acc_detail, may.can_set_my_account_detail
+            self.allow_either(it.account_id, own, right)
+        else:
+            need(self.may_see(it.account_id, "acc_detail"), Why.NO_PERMISSION)
+            self._allow_note(it.account_id)
+        account = self.account(it.account_id)
         present = account.details.get(self.creator or "genesis", {}).get(it.key)
         expected = it.old_value if it.HasField("old_value") else None
         if present is None:
-            _need(not it.check_empty or expected is None, Why.OLD_VALUE_DIFFERS)
+            need(not it.check_empty or expected is None, Why.OLD_VALUE_DIFFERS)
         else:
-            _need(present == expected, Why.OLD_VALUE_DIFFERS)
+            need(present == expected, Why.OLD_VALUE_DIFFERS)
         self._write(account, it.key, it.value)
 
     def _write(self, account: Account, key: str, value: str) -> None:
         writer = self.creator or "genesis"
         notes = _with(account.details.get(writer, {}), key, value)
-        self._put(replace(account, details=_with(account.details, writer, notes)))
+        self.put(replace(account, details=_with(account.details, writer, notes)))
 
     # Who may do what.
 
     def grant_permission(self, it: pb.GrantPermission) -> None:
         """Give another account a right over the creator's own."""
-        self._allow(_GRANTED_BY[it.permission])
-        self._account(it.account_id)
-        owner = self._account(self.creator)
+        self.allow(_GRANTED_BY[it.permission])
+        self.account(it.account_id)
+        owner = self.account(self.creator)
         granted = owner.grants.get(it.account_id, 0)
-        _need(not granted >> it.permission & 1, Why.GRANTED_ALREADY)
+        need(not granted >> it.permission & 1, Why.GRANTED_ALREADY)
         granted |= 1 << it.permission
-        self._put(replace(owner, grants=_with(owner.grants, it.account_id, granted)))
+        self.put(replace(owner, grants=_with(owner.grants, it.account_id, granted)))
 
     def revoke_permission(self, it: pb.RevokePermission) -> None:
-        """Take it back."""
-        self._allow(_GRANTED_BY[it.permission])
-        self._account(it.account_id)
-        owner = self._account(self.creator)
+        """Take it back, which needs no permission."""
+        self.account(it.account_id)
+        owner = self.account(self.creator)
         granted = owner.grants.get(it.account_id, 0)
-        _need(granted >> it.permission & 1, Why.NOT_GRANTED)
+        need(granted >> it.permission & 1, Why.NOT_GRANTED)
         granted &= ~(1 << it.permission)
-        self._put(replace(owner, grants=_with(owner.grants, it.account_id, granted)))
+        self.put(replace(owner, grants=_with(owner.grants, it.account_id, granted)))
 
     def create_role(self, it: pb.CreateRole) -> None:
         """A named set of permissions, none beyond its maker's own."""
         permissions = 0
         for permission in it.permissions:
             permissions |= 1 << permission
-        self._allow(may.can_create_role)
-        _need(not permissions & ~self._held(), Why.NO_PERMISSION)
-        _need(self.world.roles[it.role_name] is None, Why.ROLE_EXISTS)
+        if permissions & ROOT:
+            permissions = ALL
+        self.allow(may.can_create_role)
+        need(not permissions & ~self.held(), Why.NO_PERMISSION)
+        need(self.world.roles[it.role_name] is None, Why.ROLE_EXISTS)
         self.world.roles[it.role_name] = permissions
 
     def append_role(self, it: pb.AppendRole) -> None:
         """Give an account a role, none beyond the giver's own permissions."""
-        self._allow(may.can_append_role)
+        self.allow(may.can_append_role)
         permissions = self.world.roles[it.role_name]
         if permissions is None:
             raise Refused(Why.NO_ROLE)
-        _need(not permissions & ~self._held(), Why.NO_PERMISSION)
-        account = self._account(it.account_id)
-        _need(it.role_name not in account.roles, Why.ROLE_HELD_ALREADY)
-        self._put(replace(account, roles=account.roles | {it.role_name}))
+        need(not permissions & ~self.held(), Why.NO_PERMISSION)
+        account = self.account(it.account_id)
+        need(it.role_name not in account.roles, Why.ROLE_HELD_ALREADY)
+        self.put(replace(account, roles=account.roles | {it.role_name}))
 
     def detach_role(self, it: pb.DetachRole) -> None:
         """Take a role from an account."""
-        self._allow(may.can_detach_role)
-        _need(self.world.roles[it.role_name] is not None, Why.NO_ROLE)
-        account = self._account(it.account_id)
-        _need(it.role_name in account.roles, Why.ROLE_NOT_HELD)
-        self._put(replace(account, roles=account.roles - {it.role_name}))
+        self.allow(may.can_detach_role)
+        need(self.world.roles[it.role_name] is not None, Why.NO_ROLE_TO_DETACH)
+        account = self.account(it.account_id)
+        need(it.role_name in account.roles, Why.ROLE_NOT_HELD)
+        self.put(replace(account, roles=account.roles - {it.role_name}))
 
     # The ledger's own furniture.
 
     def create_domain(self, it: pb.CreateDomain) -> None:
         """A name space for accounts and assets."""
-        self._allow(may.can_create_domain)
-        _need(self.world.domains[it.domain_id] is None, Why.DOMAIN_EXISTS)
-        _need(self.world.roles[it.default_role] is not None, Why.NO_DEFAULT_ROLE)
+        self.allow(may.can_create_domain)
+        need(self.world.domains[it.domain_id] is None, Why.DOMAIN_EXISTS)
+        need(self.world.roles[it.default_role] is not None, Why.NO_DEFAULT_ROLE)
         self.world.domains[it.domain_id] = it.default_role
 
     def create_asset(self, it: pb.CreateAsset) -> None:
         """A currency, with its number of decimals."""
         asset_id = f"{it.asset_name}#{it.domain_id}"
-        self._allow(may.can_create_asset)
-        _need(self.world.assets[asset_id] is None, Why.ASSET_EXISTS)
-        _need(self.world.domains[it.domain_id] is not None, Why.NO_DOMAIN)
+        self.allow(may.can_create_asset)
+        need(self.world.assets[asset_id] is None, Why.ASSET_EXISTS)
+        need(self.world.domains[it.domain_id] is not None, Why.NO_DOMAIN)
         self.world.assets[asset_id] = it.precision
 
     def add_peer(self, it: pb.AddPeer) -> None:
-        """One more peer to tell of; this ledger is a single process all the same."""
-        self._allow(may.can_add_peer)
+        """One more peer to tell of; who takes part is decided by whoever starts the ledger."""
+        self.allow(may.can_add_peer)
         key = it.peer.peer_key.lower()
-        _need(self.world.peers[key] is None, Why.PEER_EXISTS)
+        need(self.world.peers[key] is None, Why.PEER_EXISTS)
         self.world.peers[key] = it.peer.address
 
     def remove_peer(self, it: pb.RemovePeer) -> None:
         """One peer fewer, never the last."""
-        self._allow(may.can_remove_peer)
-        _need(self.world.peers[it.public_key.lower()] is not None, Why.NO_PEER)
-        _need(len(self.world.peers.all()) > 1, Why.LAST_PEER)
+        self.allow(may.can_add_peer, may.can_remove_peer)
+        need(self.world.peers[it.public_key.lower()] is not None, Why.NO_PEER)
+        need(len(self.world.peers.all()) > 1, Why.LAST_PEER)
         self.world.peers[it.public_key.lower()] = None
 
     def set_setting_value(self, it: pb.SetSettingValue) -> None:
         """The genesis block's alone."""
-        _need(self.genesis, Why.NO_PERMISSION)
+        need(self.genesis, Why.NO_PERMISSION)
         self.world.settings[it.key] = it.value
 
 

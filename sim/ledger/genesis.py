@@ -3,6 +3,7 @@
 Which accounts it makes is not decided here; `ledger_client.genesis` writes such blocks.
 """
 
+from collections.abc import Sequence
 from hashlib import sha3_256
 
 from ledger_client.proto.block_pb2 import Block
@@ -19,7 +20,7 @@ class BadGenesis(Exception):
     """The genesis block cannot start this ledger; the message says why."""
 
 
-def begin(store: Store, genesis: Block, peer_key: str) -> World:
+def begin(store: Store, genesis: Block, peer_keys: Sequence[str]) -> World:
     """The world of a stored ledger, or of a new one after its genesis block."""
     payload = genesis.block_v1.payload
     block_hash = sha3_256(payload.SerializeToString()).hexdigest()
@@ -27,11 +28,12 @@ def begin(store: Store, genesis: Block, peer_key: str) -> World:
     if begun not in (None, block_hash):
         raise BadGenesis("the stored ledger was begun from another genesis block")
     world = store.load() if begun else _first_world(genesis)
-    if world.peers[peer_key] is None:
-        raise BadGenesis(f"the peer key {peer_key} is not a peer of the genesis block")
+    for peer_key in peer_keys:
+        if world.peers[peer_key] is None:
+            raise BadGenesis(f"the peer key {peer_key} is not a peer of the genesis block")
     if not begun:
-        hashes = [Tx(tx).tx_hash for tx in payload.transactions]
-        store.append(Sealed(_HEIGHT, block_hash, genesis.SerializeToString(), hashes, ()), world)
+        txs = [Tx(tx) for tx in payload.transactions]
+        store.append(Sealed(_HEIGHT, block_hash, genesis.SerializeToString(), txs, ()), world)
     return store.load()
 
 
@@ -39,7 +41,7 @@ def _first_world(genesis: Block) -> World:
     world = World()
     for tx in genesis.block_v1.payload.transactions:
         reduced = tx.payload.reduced_payload
-        act = Act(world, reduced.creator_account_id, genesis=True)
+        act = Act(world, reduced.creator_account_id, "rocksdb", genesis=True)
         for index, command in enumerate(reduced.commands):
             try:
                 act.do(command)

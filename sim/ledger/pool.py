@@ -4,7 +4,6 @@ A batch is decided as a whole, so it waits as a whole. What still lacks signatur
 is completed by the same payload with other signatures.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha3_256
@@ -23,14 +22,23 @@ class Tx:
     proto: Transaction
     payload: bytes = field(init=False)
     tx_hash: str = field(init=False)
+    creator: str = field(init=False)
+    signers: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.payload = self.proto.payload.SerializeToString()
         self.tx_hash = sha3_256(self.payload).hexdigest()
+        self.creator = self.proto.payload.reduced_payload.creator_account_id
+        self._count_signers()
 
-    @property
-    def creator(self) -> str:
-        return self.proto.payload.reduced_payload.creator_account_id
+    def _count_signers(self) -> None:
+        self.signers = frozenset(it.public_key.lower() for it in self.proto.signatures)
+
+    def sign_with(self, other: "Tx") -> None:
+        """Take over the signatures that another copy brings."""
+        more = (it for it in other.proto.signatures if it.public_key.lower() not in self.signers)
+        self.proto.signatures.extend(more)
+        self._count_signers()
 
     @property
     def created_time(self) -> int:
@@ -40,10 +48,6 @@ class Tx:
     def reduced_hash(self) -> str:
         """What a batch lists its members by."""
         return sha3_256(self.proto.payload.reduced_payload.SerializeToString()).hexdigest()
-
-    @property
-    def signers(self) -> frozenset[str]:
-        return frozenset(it.public_key.lower() for it in self.proto.signatures)
 
     @property
     def signed_enough(self) -> bool:
@@ -57,17 +61,17 @@ class Batch:
 
     txs: tuple[Tx, ...]
     atomic: bool = True
+    hashes: tuple[str, ...] = field(init=False)
 
-    @property
-    def hashes(self) -> tuple[str, ...]:
-        return tuple(tx.tx_hash for tx in self.txs)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hashes", tuple(tx.tx_hash for tx in self.txs))
 
     @property
     def signed_enough(self) -> bool:
         return all(tx.signed_enough for tx in self.txs)
 
-    def fault(self) -> str | None:
-        """Is it what its members say it is?"""
+    def fault(self, most: int) -> str | None:
+        """Is it what its members say it is, and small enough for a block?"""
         meta = self.txs[0].proto.payload.batch
         if not self.txs[0].proto.payload.HasField("batch"):
             return None
@@ -77,14 +81,14 @@ class Batch:
             return "Batch validation failed: a member is listed twice"
         if not any(tx.proto.signatures for tx in self.txs):
             return "Batch validation failed: no member is signed"
+        if len(self.txs) > most:
+            return f"Batch validation failed: more members than a block takes, {most}"
         return None
 
     def sign_with(self, other: "Batch") -> None:
         """Take over the signatures that another copy brings."""
         for tx, same in zip(self.txs, other.txs, strict=True):
-            known = tx.signers
-            more = (it for it in same.proto.signatures if it.public_key.lower() not in known)
-            tx.proto.signatures.extend(more)
+            tx.sign_with(same)
 
 
 def batches(transactions: Iterable[Transaction]) -> Iterator[Batch]:
@@ -110,14 +114,17 @@ class Pool:
     """What waits for a block, and what waits for signatures."""
 
     def __init__(self) -> None:
-        self._ready: deque[Batch] = deque()
-        self._known: set[str] = set()  # ready, or in the block being made
+        self._ready: dict[tuple[str, ...], Batch] = {}  # in order of arrival
+        self._known: dict[str, Batch] = {}  # ready, or in the block being made
         self._unsigned: dict[tuple[str, ...], Batch] = {}
-        self.size = 0
+        self.size = 0  # transactions that are ready
+
+    def __contains__(self, tx_hash: str) -> bool:
+        return tx_hash in self._known
 
     def knows(self, batch: Batch) -> bool:
         """Is any member on its way into a block already?"""
-        return not self._known.isdisjoint(batch.hashes)
+        return any(tx_hash in self._known for tx_hash in batch.hashes)
 
     def add(self, batch: Batch) -> bool:
         """Take a batch; True when it has its signatures and waits for a block."""
@@ -128,8 +135,8 @@ class Pool:
         if not batch.signed_enough:
             self._unsigned[batch.hashes] = batch
             return False
-        self._ready.append(batch)
-        self._known.update(batch.hashes)
+        self._ready[batch.hashes] = batch
+        self._known.update(dict.fromkeys(batch.hashes, batch))
         self.size += len(batch.txs)
         return True
 
@@ -137,15 +144,26 @@ class Pool:
         """The next batches in order of arrival, `most` transactions at most, one batch at least."""
         taken: list[Batch] = []
         count = 0
-        while self._ready and (not taken or count + len(self._ready[0].txs) <= most):
-            taken.append(self._ready.popleft())
-            count += len(taken[-1].txs)
-        self.size -= count
+        for batch in self._ready.values():
+            if taken and count + len(batch.txs) > most:
+                break
+            taken.append(batch)
+            count += len(batch.txs)
+        for batch in taken:
+            self._drop(batch)
         return taken
 
-    def decided(self, batch: Batch) -> None:
-        """The block store knows it from now on."""
-        self._known.difference_update(batch.hashes)
+    def decided(self, tx_hash: str) -> None:
+        """A block holds it, wherever it was taken from: nothing with this hash waits any more."""
+        batch = self._known.get(tx_hash)
+        if batch:
+            for each in batch.hashes:
+                self._known.pop(each, None)
+            self._drop(batch)
+
+    def _drop(self, batch: Batch) -> None:
+        if self._ready.pop(batch.hashes, None):
+            self.size -= len(batch.txs)
 
     def pending_of(self, account_id: str) -> list[Batch]:
         """Batches that lack signatures and hold a transaction of this account."""

@@ -33,12 +33,12 @@ class Why(Enum):
     NO_SIGNATORY = (17, 4, 4)
     QUORUM_OUT_OF_REACH = (18, 5, 5)
     GRANTED_ALREADY = (19, 1007, 1)
-    NOT_GRANTED = (20, 2, 1)
+    NOT_GRANTED = (20, 2, 2)
     OLD_VALUE_DIFFERS = (21, 4, 4)
     ROLE_EXISTS = (22, 3, 3)
     NO_ROLE = (23, 3, 4)
     ROLE_HELD_ALREADY = (24, 4, 1)
-    ROLE_NOT_HELD = (25, 3, 5)
+    ROLE_NOT_HELD = (25, 3, 4)
     DOMAIN_EXISTS = (26, 4, 3)
     NO_DEFAULT_ROLE = (27, 3, 4)
     ASSET_EXISTS = (28, 4, 4)
@@ -47,6 +47,9 @@ class Why(Enum):
     LAST_PEER = (31, 4, 4)
     NOT_IMPLEMENTED = (32, 1005, 1)
     NO_CREATOR = (33, 3, 2)
+    MINT_TOO_PRECISE = (34, 4, 3)
+    BURN_TOO_PRECISE = (35, 3, 3)
+    NO_ROLE_TO_DETACH = (36, 3, 5)
 
     def code(self, profile: Profile) -> int:
         """The number a peer with this backend answers."""

@@ -1,39 +1,32 @@
-"""Iroha's two gRPC services in front of one `Chain`, and starting and stopping them.
+"""Starting and stopping: several peers of one chain, each on its own port, in one process.
 
-`serve` is for tests and for `ussd-sim up`; `python -m sim.ledger` is the same as a process. The
-reply to a transaction is always empty, whatever was sent.
+`serve` is for tests and for `ussd-sim up`; `python -m sim.ledger` is the same as a process. A peer
+that stops loses its memory as if it had crashed; its port and its key stay its own.
 """
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
-from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import ParseDict, ParseError
 
 from ledger_client.keys import SigningKey
-from ledger_client.proto import endpoint_pb2, endpoint_pb2_grpc, queries_pb2, transaction_pb2
-from ledger_client.proto import qry_responses_pb2 as answers
 from ledger_client.proto.block_pb2 import Block
 from sim.ledger.chain import Chain, Settings
+from sim.ledger.face import Face, Honest, Misbehaviour, Veil
 from sim.ledger.genesis import BadGenesis
-from sim.ledger.queries import Desk
-from sim.ledger.statuses import Status
+from sim.ledger.peer import Peer
+from sim.ledger.rounds import Rounds
 from sim.ledger.store import Store
+from sim.ledger.wire import OPTIONS, Wire, handlers
 
+HOST = "127.0.0.1"
 GRACE_S = 0.2
-_MESSAGE_BYTES = 64 * 1024 * 1024
-_OPTIONS = [
-    ("grpc.so_reuseport", 0),  # else a second server would quietly share the port
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-]
-
-_Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PortTaken(Exception):
@@ -45,126 +38,162 @@ def system_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class _Commands(endpoint_pb2_grpc.CommandService_v1Servicer):
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
+class PeerServer:
+    """One running peer: where it listens, who it is, and what a test does to it."""
 
-    async def Torii(self, request: transaction_pb2.Transaction, _: _Context) -> Empty:  # noqa: N802
-        await self._chain.receive([request])
-        return Empty()
-
-    async def ListTorii(self, request: endpoint_pb2.TxList, _: _Context) -> Empty:  # noqa: N802
-        await self._chain.receive(request.transactions)
-        return Empty()
-
-    async def Status(  # noqa: N802
-        self, request: endpoint_pb2.TxStatusRequest, _: _Context
-    ) -> endpoint_pb2.ToriiResponse:
-        tx_hash = request.tx_hash.lower()
-        try:
-            return _told(self._chain.statuses.of(tx_hash))
-        except ValueError:  # no hexadecimal text: never received
-            return _told(Status(tx_hash, endpoint_pb2.NOT_RECEIVED))
-
-    async def StatusStream(  # noqa: N802
-        self, request: endpoint_pb2.TxStatusRequest, context: _Context
-    ) -> AsyncIterator[endpoint_pb2.ToriiResponse]:
-        try:
-            async with aclosing(self._chain.statuses.watch(request.tx_hash.lower())) as statuses:
-                async for status in statuses:
-                    yield _told(status)
-        except ValueError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "tx_hash is no hexadecimal text")
-
-
-def _told(status: Status) -> endpoint_pb2.ToriiResponse:
-    return endpoint_pb2.ToriiResponse(
-        tx_status=status.kind,
-        tx_hash=status.tx_hash,
-        err_or_cmd_name=status.text,
-        failed_cmd_index=status.command_index,
-        error_code=status.code,
-    )
-
-
-class _Queries(endpoint_pb2_grpc.QueryService_v1Servicer):
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-        self._desk = Desk(chain)
-
-    async def Find(  # noqa: N802
-        self, request: queries_pb2.Query, _: _Context
-    ) -> answers.QueryResponse:
-        return self._desk.answer(request)
-
-    async def FetchCommits(  # noqa: N802
-        self, request: queries_pb2.BlocksQuery, _: _Context
-    ) -> AsyncIterator[answers.BlockQueryResponse]:
-        refusal = self._desk.refuse_follower(request)
-        if refusal is not None:
-            error = answers.BlockErrorResponse(message=refusal)
-            yield answers.BlockQueryResponse(block_error_response=error)
-            return
-        async with aclosing(self._chain.new_blocks()) as blocks:
-            async for block in blocks:
-                response = answers.BlockResponse(block=block)
-                yield answers.BlockQueryResponse(block_response=response)
-
-    async def Healthcheck(self, _: Empty, __: _Context) -> answers.HealthcheckData:  # noqa: N802
-        return answers.HealthcheckData(
-            is_healthy=True, is_syncing=False, last_block_height=self._chain.height
-        )
-
-
-class LedgerServer:
-    """A running peer: `port` is where it listens, `chain` what it decides."""
-
-    def __init__(self, chain: Chain, server: "grpc.aio.Server", port: int) -> None:
-        self.chain = chain
-        self.port = port
-        self._server = server
-        self._rounds = asyncio.create_task(chain.run(), name="ledger-rounds")
+    def __init__(self, peer: Peer, rounds: Rounds) -> None:
+        self.port = 0
+        self._peer = peer
+        self._rounds = rounds
+        self._server: grpc.aio.Server | None = None
+        self._manners: tuple[Misbehaviour, ...] = ()
+        self._face: Face = Honest(peer)
+        self._cut_off = False
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{HOST}:{self.port}"
+
+    @property
+    def key(self) -> SigningKey:
+        return self._peer.key
+
+    @property
+    def height(self) -> int:
+        """How far it has heard of the chain."""
+        return self._peer.height
+
+    def misbehave(self, *manners: Misbehaviour) -> None:
+        """From the next call on be like this, the first nearest the truth; nothing: be honest."""
+        self._manners = manners
+        face: Face = Honest(self._peer)
+        for how in manners:
+            face = Veil(face, how)
+        self._face = face
+        self._peer.clock = self._clock
+
+    def pause(self) -> None:
+        """Cut it off from its fellows: it answers calls, decides nothing, hears of no block."""
+        self._cut_off = True
+        self._peer.connected = False
+
+    def resume(self) -> None:
+        """Let it hear its fellows again, beginning with the blocks it missed."""
+        self._cut_off = False
+        if self._server:
+            self._peer.connected = True
+            self._rounds.catch_up(self._peer)
+
+    async def stop(self) -> None:
+        """Crash: the port closes, and what it had in memory is lost."""
+        server, self._server = self._server, None
+        self._peer.connected = False
+        if server:
+            await server.stop(GRACE_S)
+        self._peer.forget()
+
+    async def restart(self) -> None:
+        """Come back on the same port, with an empty memory and the whole chain."""
+        await self.stop()
+        await self.start(self.port)
+
+    async def start(self, port: int) -> None:
+        """Listen; port 0 takes a free one. Raises `PortTaken`."""
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers(handlers(Wire(lambda: self._face)))
+        try:
+            self.port = server.add_insecure_port(f"{HOST}:{port}")
+        except RuntimeError:
+            raise PortTaken(f"port {port} of {HOST} is taken") from None
+        await server.start()
+        self._server = server
+        self.misbehave(*self._manners)  # a restart also forgets which queries were asked
+        self._peer.forget()
+        self._peer.connected = not self._cut_off
+
+    def _clock(self) -> int:
+        now_ms = self._peer.chain.now_ms()
+        for how in self._manners:
+            now_ms = how.clock(now_ms)
+        return now_ms
+
+
+class LedgerServer:
+    """A running network: `peers` of one `chain`. With one peer it is simply that peer."""
+
+    def __init__(self, chain: Chain, keys: Sequence[SigningKey]) -> None:
+        self.chain = chain
+        full = asyncio.Event()
+        self._workers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ledger-signatures")
+        rounds = Rounds(chain, full)
+        rounds.peers = [
+            Peer(chain, number, key, self._workers, full.set) for number, key in enumerate(keys)
+        ]
+        self.peers = [PeerServer(peer, rounds) for peer in rounds.peers]
+        self._rounds = rounds
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The first peer's."""
+        return self.peers[0].port
+
+    @property
+    def address(self) -> str:
+        """The first peer's."""
+        return self.peers[0].address
+
+    @property
+    def addresses(self) -> list[str]:
+        return [peer.address for peer in self.peers]
 
     def pause(self) -> None:
         """Answer calls, but decide nothing: a network without its quorum."""
-        self.chain.pause()
+        for peer in self.peers:
+            peer.pause()
 
     def resume(self) -> None:
         """Decide again, beginning with what arrived meanwhile."""
-        self.chain.resume()
+        for peer in self.peers:
+            peer.resume()
 
     async def round(self) -> int | None:
         """Hold a round now; the height of the block it made, if any transaction waited."""
-        return await self.chain.round()
+        return await self._rounds.round()
+
+    async def start(self, port: int) -> None:
+        """Listen on `port` and those above it, one for each peer; 0 takes free ones."""
+        for offset, peer in enumerate(self.peers):
+            await peer.start(port + offset if port else 0)
+        self._running = asyncio.create_task(self._rounds.run(), name="ledger-rounds")
 
     async def failure(self) -> None:
         """Wait for as long as it runs; raises what ended it, such as a full disk."""
-        await asyncio.shield(self._rounds)
+        if self._running:
+            await asyncio.shield(self._running)
 
     async def stop(self) -> None:
-        """Close the port and the files; what was not in a block is lost."""
-        await self._server.stop(GRACE_S)
-        self._rounds.cancel()
-        await asyncio.gather(self._rounds, return_exceptions=True)
+        """Close ports and files; what was not in a block is lost."""
+        await asyncio.gather(*(peer.stop() for peer in self.peers))
+        if self._running:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        self._workers.shutdown(cancel_futures=True)
         self.chain.close()
 
 
 async def serve(
     folder: Path,
     genesis: Mapping[str, Any],
-    peer_key: SigningKey,
-    *,
+    *peer_keys: SigningKey,
     port: int = 0,
     settings: Settings | None = None,
     now_ms: Callable[[], int] = system_ms,
 ) -> LedgerServer:
-    """Start a peer on loopback whose ledger is kept in `folder`; port 0 takes a free one.
+    """Start one peer on loopback for each key; their ledger is kept in `folder`.
 
-    `genesis` is the first block in Iroha's own JSON form. Raises `BadGenesis` and `PortTaken`.
+    `genesis` is the first block in Iroha's own JSON form and names every key. The peers listen on
+    `port` and the ports after it; 0 takes free ones. Raises `BadGenesis` and `PortTaken`.
     """
     try:
         block = ParseDict(dict(genesis), Block())
@@ -172,17 +201,14 @@ async def serve(
         raise BadGenesis(f"the genesis block is not in Iroha's JSON form: {error}") from None
     store = Store(folder)
     try:
-        chain = Chain(store, block, peer_key, now_ms, settings or Settings())
+        chain = Chain(store, block, peer_keys, now_ms, settings or Settings())
     except BaseException:
         store.close()
         raise
-    server = grpc.aio.server(options=_OPTIONS)
-    endpoint_pb2_grpc.add_CommandService_v1Servicer_to_server(_Commands(chain), server)  # type: ignore[no-untyped-call]
-    endpoint_pb2_grpc.add_QueryService_v1Servicer_to_server(_Queries(chain), server)  # type: ignore[no-untyped-call]
+    server = LedgerServer(chain, peer_keys)
     try:
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    except RuntimeError:
-        chain.close()
-        raise PortTaken(f"port {port} of 127.0.0.1 is taken") from None
-    await server.start()
-    return LedgerServer(chain, server, bound)
+        await server.start(port)
+    except PortTaken:
+        await server.stop()
+        raise
+    return server

@@ -56,6 +56,10 @@ class StatusBoard:
             return Status(tx_hash, pb.NOT_RECEIVED)
         return Status(tx_hash, pb.REJECTED if place.position is None else pb.COMMITTED)
 
+    def has_ended(self, tx_hash: str) -> bool:
+        """Was a final word told lately? Older ones are in the store only."""
+        return tx_hash in self._final
+
     def tell(self, status: Status) -> None:
         """Remember a word as long as a peer would, and pass it on."""
         tx_hash = status.tx_hash

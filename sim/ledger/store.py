@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim.ledger.pool import Tx
 from sim.ledger.world import Account, Shelf, World
 
 FILE_NAME = "ledger.sqlite3"
@@ -22,6 +23,10 @@ CREATE TABLE IF NOT EXISTS blocks (
 CREATE TABLE IF NOT EXISTS verdicts (
     hash BLOB PRIMARY KEY, height INTEGER NOT NULL,
     position INTEGER  -- within the block's transactions; NULL: rejected
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+    account_id TEXT, height INTEGER, position INTEGER, created_time INTEGER, asset_id TEXT,
+    PRIMARY KEY (account_id, height, position, asset_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (
     account_id TEXT PRIMARY KEY, quorum INTEGER NOT NULL, signatories TEXT NOT NULL,
@@ -42,7 +47,7 @@ class Sealed:
     height: int
     block_hash: str
     block: bytes
-    committed: Sequence[str]
+    committed: Sequence[Tx]
     rejected: Sequence[str]
 
 
@@ -52,6 +57,19 @@ class Place:
 
     height: int
     position: int | None  # None: rejected
+
+
+_ASKED_MOST = 500  # hashes in one question
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where an account had a part in a committed transaction."""
+
+    height: int
+    position: int
+    created_time: int
+    asset_id: str  # what was moved from or to it; "": it is the creator
 
 
 class Store:
@@ -76,6 +94,9 @@ class Store:
                 (sealed.height, sealed.block_hash, sealed.block),
             )
             self._writer.executemany("INSERT INTO verdicts VALUES (?, ?, ?)", _verdicts(sealed))
+            self._writer.executemany(
+                "INSERT OR IGNORE INTO parts VALUES (?, ?, ?, ?, ?)", _parts(sealed)
+            )
             self._writer.executemany(
                 "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [_row(account) for account in changes.accounts.own.values() if account],
@@ -123,6 +144,28 @@ class Store:
         ).fetchone()
         return Place(*found) if found else None
 
+    def decided(self, hashes: Sequence[str]) -> set[str]:
+        """Which of these hashes stand in a block."""
+        found: set[str] = set()
+        for first in range(0, len(hashes), _ASKED_MOST):
+            asked = [bytes.fromhex(it) for it in hashes[first : first + _ASKED_MOST]]
+            marks = ",".join("?" * len(asked))
+            rows = self._reader.execute(
+                f"SELECT hash FROM verdicts WHERE hash IN ({marks})",  # noqa: S608 - only marks
+                asked,
+            ).fetchall()
+            found.update(bytes(row[0]).hex() for row in rows)
+        return found
+
+    def parts(self, account_id: str) -> list[Part]:
+        """Every part an account had in committed transactions, in order of blocks."""
+        found = self._reader.execute(
+            "SELECT height, position, created_time, asset_id FROM parts WHERE account_id = ?"
+            " ORDER BY height, position, asset_id",
+            (account_id,),
+        )
+        return [Part(*row) for row in found]
+
 
 class _StoredAccounts(Shelf[Account]):
     """The lowest layer of accounts: read when first needed, so that starting costs nothing."""
@@ -156,10 +199,24 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _verdicts(sealed: Sealed) -> Iterator[tuple[bytes, int, int | None]]:
-    for position, tx_hash in enumerate(sealed.committed):
-        yield bytes.fromhex(tx_hash), sealed.height, position
+    for position, tx in enumerate(sealed.committed):
+        yield bytes.fromhex(tx.tx_hash), sealed.height, position
     for tx_hash in sealed.rejected:
         yield bytes.fromhex(tx_hash), sealed.height, None
+
+
+def _parts(sealed: Sealed) -> Iterator[tuple[str, int, int, int, str]]:
+    """The creator has a part in a transaction, and so has everybody whose money it moves."""
+    for position, tx in enumerate(sealed.committed):
+        reduced = tx.proto.payload.reduced_payload
+        found = {(tx.creator, "")}
+        for command in reduced.commands:
+            if command.HasField("transfer_asset"):
+                it = command.transfer_asset
+                accounts = (tx.creator, it.src_account_id, it.dest_account_id)
+                found |= {(account_id, it.asset_id) for account_id in accounts}
+        for account_id, asset_id in found:
+            yield account_id, sealed.height, position, reduced.created_time, asset_id
 
 
 def _row(account: Account) -> tuple[str, int, str, str, str, str, str]:

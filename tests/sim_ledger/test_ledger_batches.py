@@ -116,10 +116,16 @@ async def test_the_recoverer_replaces_a_key_only_where_it_was_allowed_to(bank: T
         AddSignatory(ALICE, bank.key("new").public_key),
         RemoveSignatory(ALICE, bank.key(ALICE).public_key),
     ]
-    assert await bank.settle(bank.sign("recoverer@bank", *swap)) == ["COMMITTED"]
+    recovery = bank.sign("recoverer@bank", *swap, quorum=2)
+    assert await bank.settle(recovery) == ["MST_PENDING"]
+    seconded = bank.resigned(Transaction.FromString(recovery.data), "recoverer_second@bank")
+    assert await bank.settle(seconded) == ["COMMITTED"]
     assert bank.server.chain.world.accounts[ALICE].signatories == {bank.key("new").public_key}
     foreign = AddSignatory("treasury@bank", bank.key("new").public_key)
-    assert await bank.settle(bank.sign("recoverer@bank", foreign)) == ["REJECTED"]
+    attempt = bank.sign("recoverer@bank", foreign, quorum=2)
+    await bank.send(attempt)
+    seconded = bank.resigned(Transaction.FromString(attempt.data), "recoverer_second@bank")
+    assert await bank.settle(seconded) == ["REJECTED"]
 
 
 async def test_both_forms_of_key_sign_for_one_account(bank: Town):

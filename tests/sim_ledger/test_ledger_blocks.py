@@ -7,6 +7,7 @@ from town import Town, first_block, key, town
 
 from ledger_client.iroha1 import Iroha1
 from ledger_client.keys import verify
+from ledger_client.ledger import Reached
 from ledger_client.proto import endpoint_pb2
 from ledger_client.proto.block_pb2 import Block
 from sim.ledger import BadGenesis, PortTaken, Settings, serve
@@ -172,7 +173,7 @@ async def test_our_own_client_sends_follows_and_asks(tmp_path):
         payment = bank.pay("treasury@bank", ALICE, "5")
         await client.submit([it.data for it in [*opening, payment]])
         seen: Counter[str] = Counter()
-        async for block in client.blocks(after=0):
+        async for block in client.blocks(Reached(0)):
             seen.update(tx.tx_hash for tx in block.transactions)
             if payment.tx_hash in seen:
                 break

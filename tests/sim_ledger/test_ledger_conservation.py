@@ -13,6 +13,7 @@ from ledger_client.ledger import TransferAsset
 from ledger_client.proto.block_pb2 import Block
 from ledger_client.proto.transaction_pb2 import Transaction
 from ledger_client.transaction import build
+from sim.ledger import LedgerServer
 from sim.ledger.amounts import TooPrecise, shown, smallest_units, well_formed
 from sim.ledger.chain import Chain
 from sim.ledger.store import Store
@@ -43,27 +44,29 @@ def totals(chain: Chain) -> Counter[str]:
 
 
 async def play(folder: Path, script) -> None:
-    def opened() -> Chain:
+    def opened() -> LedgerServer:
         genesis = ParseDict(first_block(), Block())
-        return Chain(Store(folder), genesis, key("peer"), lambda: NOON, BY_HAND)
+        chain = Chain(Store(folder), genesis, [key("peer")], lambda: NOON, BY_HAND)
+        return LedgerServer(chain, [key("peer")])
 
-    chain = opened()
+    server = opened()
+    chain, peer = server.chain, server.peers[0]._peer
     before = totals(chain)
     for index, (src, dest, asset, units, ends) in enumerate(script):
         amount = shown(units, ASSETS[asset], trailing_point=False)
         command = TransferAsset(src, dest, asset, amount)
         signed = build(src, [command], NOON + index, key=key(src))
-        await chain.receive([Transaction.FromString(signed.data)] * 2)
+        await peer.receive([Transaction.FromString(signed.data)] * 2)
         if ends:
-            await chain.round()
-    await chain.round()
+            await server.round()
+    await server.round()
     world = chain.world.accounts.all()
     assert totals(chain) == before
     assert all(units >= 0 for it in world.values() for units in it.balances.values())
-    chain.close()
+    await server.stop()
     again = opened()
-    assert again.world.accounts.all() == world
-    again.close()
+    assert again.chain.world.accounts.all() == world
+    await again.stop()
 
 
 @settings(max_examples=25, deadline=None)

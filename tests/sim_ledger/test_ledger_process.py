@@ -7,7 +7,7 @@ import sys
 import time
 
 import grpc.aio
-from town import Town, first_block, key
+from town import Town, first_block, peer_keys
 
 from ledger_client.keys import save_key
 
@@ -19,12 +19,13 @@ class _Elsewhere:
         self.address = address
 
 
-async def start(folder, port: int = 0):
+async def start(folder, port: int = 0, peers: int = 1):
+    keys = [part for n in range(peers) for part in ("--peer-key", str(folder / f"peer{n}.key"))]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "sim.ledger",
         "--data", str(folder / "ledger"),
         "--genesis", str(folder / "genesis.json"),
-        "--peer-key", str(folder / "peer.key"),
+        *keys,
         "--port", str(port),
         "--block-ms", "20",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -33,9 +34,10 @@ async def start(folder, port: int = 0):
     return process, line
 
 
-def prepare(folder) -> None:
-    (folder / "genesis.json").write_text(json.dumps(first_block()))
-    save_key(folder / "peer.key", key("peer"))
+def prepare(folder, peers: int = 1) -> None:
+    (folder / "genesis.json").write_text(json.dumps(first_block(peers=peers)))
+    for number, each in enumerate(peer_keys(peers)):
+        save_key(folder / f"peer{number}.key", each)
 
 
 def reach(line: str, since: Town | None = None):
@@ -94,3 +96,17 @@ async def test_a_taken_port_names_the_option(tmp_path):
     assert "--port" in (await second.stderr.read()).decode()
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_one_process_is_several_peers(tmp_path):
+    prepare(tmp_path, peers=3)
+    process, line = await start(tmp_path, peers=3)
+    addresses = line.removeprefix("development ledger on ").partition(" height")[0]
+    assert len([it for it in addresses.split(",") if it.strip()]) == 3
+    bank, channel = reach(line)
+    opening = bank.opening("alice@bank")
+    await bank.send(*opening)
+    assert await until_decided(bank, opening) == ["COMMITTED"] * 2
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    await channel.close()

@@ -113,7 +113,7 @@ async def test_the_ledgers_own_furniture(chief: Town):
     role = await chief.ask(CHIEF, get_role_permissions=ask.GetRolePermissions(role_id="recoverer"))
     assert list(role.permissions) == [may.can_get_domain_signatories]
     unknown = await chief.ask(CHIEF, get_role_permissions=ask.GetRolePermissions(role_id="king"))
-    assert refusal(unknown)[0] == "NO_ROLES"
+    assert refusal(unknown) == ("STATEFUL_INVALID", 3)
     peers = await chief.ask(CHIEF, get_peers=ask.GetPeers())
     assert [it.peer_key for it in peers.peers] == [chief.key("peer").public_key]
 
@@ -124,10 +124,33 @@ async def test_transactions_by_hash(chief: Town):
     asked = ask.GetTransactions(tx_hashes=[mine.tx_hash.upper(), theirs.tx_hash])
     found = await chief.ask(CHIEF, get_transactions=asked)
     assert [it.SerializeToString() for it in found.transactions] == [mine.data, theirs.data]
-    for unknown in ("ab" * 32, "no hash"):
-        asked = ask.GetTransactions(tx_hashes=[mine.tx_hash, unknown])
+    for malformed in ([], ["no hash"]):
+        asked = ask.GetTransactions(tx_hashes=malformed)
         answer = await chief.ask(CHIEF, get_transactions=asked)
+        assert refusal(answer) == ("STATELESS_INVALID", 0)
+
+
+async def test_rocksdb_answers_about_an_unknown_hash_what_nobody_can_read(chief: Town):
+    mine = chief.pay(ALICE, BOB, "1")
+    await chief.settle(mine)
+    asked = ask.GetTransactions(tx_hashes=[mine.tx_hash, "ab" * 32])
+    question = chief.question(CHIEF, get_transactions=asked)
+    assert await chief.queries.Find(question) is None
+    raw = chief.channel.unary_unary(
+        "/iroha.protocol.QueryService_v1/Find", ask.Query.SerializeToString, lambda it: it
+    )
+    question = chief.question(CHIEF, get_transactions=asked)
+    assert bytes.fromhex("ab" * 32) in await raw(question)
+
+
+async def test_postgres_refuses_an_unknown_hash_plainly(tmp_path):
+    settings = Settings(block_ms=None, profile="postgres")
+    async with town(tmp_path, settings, extra=EXTRA) as chief:
+        answer = await chief.ask(CHIEF, get_transactions=ask.GetTransactions(tx_hashes=["ab" * 32]))
         assert refusal(answer) == ("STATEFUL_INVALID", 4)
+        unknown = ask.GetRolePermissions(role_id="king")
+        answer = await chief.ask(CHIEF, get_role_permissions=unknown)
+        assert refusal(answer) == ("NO_ROLES", 0)
 
 
 async def test_a_block_above_the_top_is_refused_with_the_code_of_a_wrong_signature(bank: Town):

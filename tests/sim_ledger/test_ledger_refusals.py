@@ -5,10 +5,11 @@ from town import Town, key, town
 
 from ledger_client.proto import commands_pb2 as pb
 from ledger_client.proto import primitive_pb2 as may
+from ledger_client.proto import queries_pb2
 from ledger_client.proto.endpoint_pb2 import NOT_RECEIVED, REJECTED, STATEFUL_VALIDATION_FAILED
 from sim.ledger import Settings
 
-ALICE, BOB, CHIEF = "alice@bank", "bob@bank", "issuer@nbc"
+ALICE, BOB, CHIEF, MUTE = "alice@bank", "bob@bank", "issuer@nbc", "mute@bank"
 NO_ACCOUNT = "nobody@bank"
 KEY = key("one more").public_key
 
@@ -17,6 +18,15 @@ EXTRA = [
     {"createRole": {"roleName": "chief", "permissions": ["root"]}},
     {"appendRole": {"accountId": CHIEF, "roleName": "chief"}},
     {"createRole": {"roleName": "own", "permissions": ["can_set_quorum", "can_get_my_acc_detail"]}},
+    # Whoever may do nothing at all.
+    {
+        "createAccount": {
+            "accountName": "mute",
+            "domainId": "bank",
+            "publicKey": key(MUTE).public_key,
+        }
+    },
+    {"detachRole": {"accountId": MUTE, "roleName": "wallet"}},
 ]
 
 
@@ -50,7 +60,7 @@ CASES = {
     "description too long in bytes": (ALICE, transfer(text="\u1780" * 22), 1009, 8),
     "somebody else's money": (ALICE, transfer(src=BOB, dest="treasury@bank"), 2, 2),
     "receiver may not receive": (ALICE, transfer(dest="recoverer@bank"), 2, 2),
-    "sender may not send": ("recoverer@bank", transfer(src="recoverer@bank"), 2, 2),
+    "sender may not send": (MUTE, transfer(src=MUTE), 2, 2),
     "minting without a right": (
         ALICE,
         cmd("add_asset_quantity", asset_id="khr#nbc", amount="5"),
@@ -99,7 +109,7 @@ CASES = {
     "granted twice": (ALICE, grant("recoverer@bank"), 1007, 1),
     "grant to nobody": (ALICE, grant(NO_ACCOUNT), 3, 3),
     "grant without a right": (ALICE, grant(BOB, may.can_set_my_quorum), 2, 2),
-    "revoking what was not granted": (ALICE, revoke(BOB), 2, 1),
+    "revoking what was not granted": (ALICE, revoke(BOB), 2, 2),
     "quorum out of reach": (CHIEF, cmd("set_account_quorum", account_id=CHIEF, quorum=2), 5, 5),
     "another's note": (
         ALICE,
@@ -117,6 +127,25 @@ CASES = {
     ),
     "role without a right": (ALICE, cmd("append_role", account_id=ALICE, role_name="chief"), 2, 2),
     "no such role": (CHIEF, cmd("append_role", account_id=ALICE, role_name="king"), 3, 4),
+    "role unknown, to take": (
+        CHIEF,
+        cmd("detach_role", account_id=ALICE, role_name="king"),
+        3,
+        5,
+    ),
+    "role not held": (CHIEF, cmd("detach_role", account_id=ALICE, role_name="chief"), 3, 4),
+    "minting too precisely": (
+        CHIEF,
+        cmd("add_asset_quantity", asset_id="khr#nbc", amount="0.5"),
+        4,
+        3,
+    ),
+    "burning too precisely": (
+        CHIEF,
+        cmd("subtract_asset_quantity", asset_id="khr#nbc", amount="0.5"),
+        3,
+        3,
+    ),
     "domain exists": (CHIEF, cmd("create_domain", domain_id="bank", default_role="wallet"), 4, 3),
     "asset exists": (
         CHIEF,
@@ -207,6 +236,49 @@ async def test_roles_domains_assets_notes_and_quorum_can_be_changed_by_those_who
         assert chief.balances["coin#other"] == 1250
         assert chief.details == {CHIEF: {"note": "new", "first": "1"}}
         assert (chief.quorum, len(chief.signatories)) == (1, 2)
+
+
+async def one_command(bank: Town, creator, command) -> str:
+    (status,) = await bank.settle(bank.wired(creator, command))
+    return status
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"), [("rocksdb", "COMMITTED"), ("postgres", "REJECTED")]
+)
+async def test_a_role_for_ones_own_quorum_and_notes_reaches_further_with_rocksdb(
+    tmp_path, profile, expected
+):
+    async with town(tmp_path, Settings(block_ms=None, profile=profile), extra=EXTRA) as bank:
+        await prepared(bank)
+        give = cmd("append_role", account_id=ALICE, role_name="own")
+        assert await one_command(bank, CHIEF, give) == "COMMITTED"
+        quorum = {"account_id": BOB, "quorum": 1}
+        assert await one_command(bank, ALICE, cmd("set_account_quorum", **quorum)) == expected
+        note = {"account_id": BOB, "key": "k", "value": "v"}
+        note_if = cmd("compare_and_set_account_detail", **note)
+        assert await one_command(bank, ALICE, note_if) == expected
+        note["account_id"] = quorum["account_id"] = ALICE
+        own = [cmd("set_account_quorum", **quorum), cmd("compare_and_set_account_detail", **note)]
+        assert await bank.settle(bank.wired(ALICE, *own)) == ["COMMITTED"]
+
+
+@pytest.mark.parametrize("profile", ["rocksdb", "postgres"])
+async def test_what_was_granted_may_be_taken_back_without_any_permission(tmp_path, profile):
+    async with town(tmp_path, Settings(block_ms=None, profile=profile), extra=EXTRA) as bank:
+        await prepared(bank)
+        bare = cmd("detach_role", account_id=ALICE, role_name="wallet")
+        assert await one_command(bank, CHIEF, bare) == "COMMITTED"
+        back = revoke("recoverer@bank")
+        assert await one_command(bank, ALICE, back) == "COMMITTED"
+        assert bank.server.chain.world.accounts[ALICE].grants["recoverer@bank"] == 0b10
+
+
+async def test_root_in_a_new_role_is_every_permission(tmp_path):
+    async with town(tmp_path, Settings(block_ms=None), extra=EXTRA) as bank:
+        asked = queries_pb2.GetRolePermissions(role_id="chief")
+        answer = await bank.ask(CHIEF, get_role_permissions=asked)
+        assert set(answer.permissions) == set(may.RolePermission.values())
 
 
 async def test_an_account_with_a_quorum_needs_that_many_of_its_own_keys(tmp_path):

@@ -158,8 +158,18 @@ def test_every_command_of_the_schema_has_its_rules():
 
 def test_a_transaction_without_anything_names_each_fault():
     said = transaction_fault(Transaction(), b"", 0, ursa=False) or ""
-    places = [
-        said.index(it)
-        for it in ("at least one command", "regex", "Quorum", "Signatures cannot be empty")
-    ]
+    inside = ("SignedData", "Transaction", "at least one command", "AccountId", "Quorum", "empty")
+    places = [said.index(it) for it in inside]
     assert all(before < after for before, after in pairwise(places))
+
+
+async def test_a_fault_is_told_as_a_peer_words_it(bank: Town):
+    wrong = changed(bank, amount="0", dest_account_id="bob")
+    await bank.send(wrong)
+    assert (await bank.told(wrong)).err_or_cmd_name == (
+        "SignedData: [Child errors=[Transaction: [Child errors=[Command #1: [Child errors=["
+        "TransferAsset: [Child errors=[AccountId: [Errors=[passed value: 'bob' does not match regex"
+        r" '[a-z_0-9]{1,32}\@([a-zA-Z]([a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?\.)*"
+        r"[a-zA-Z]([a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?'.]],"
+        " Amount: [Errors=[Invalid number, amount must be greater than 0]]]]]]]]]]"
+    )

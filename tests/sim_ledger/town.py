@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from decimal import Decimal
 from hashlib import sha3_256
 from pathlib import Path
@@ -33,25 +34,44 @@ def key(name: str, form: str = "raw") -> SigningKey:
     return SigningKey.from_seed(name.encode().ljust(32, b"."), form)
 
 
-def first_block(extra: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def peer_keys(peers: int) -> list[SigningKey]:
+    return [key("peer"), *(key(f"peer {number}") for number in range(1, peers))]
+
+
+def first_block(extra: Sequence[dict[str, Any]] = (), peers: int = 1) -> dict[str, Any]:
     roles = {name: key(f"{name}@bank").public_key for name in Bank.__slots__ if name != "domain"}
-    peer = Peer("127.0.0.1:10001", key("peer").public_key)
-    block = genesis([Bank(domain="bank", **roles)], [peer], issuer=key("issuer@nbc").public_key)
+    there_are = [
+        Peer(f"127.0.0.1:{10001 + number}", each.public_key)
+        for number, each in enumerate(peer_keys(peers))
+    ]
+    block = genesis([Bank(domain="bank", **roles)], there_are, issuer=key("issuer@nbc").public_key)
     commands = block["block_v1"]["payload"]["transactions"][0]["payload"]["reducedPayload"]
     commands["commands"] += extra
     return block
 
 
 class Town:
-    """The bank's accounts, wallets as they are opened, and one peer."""
+    """The bank's accounts, wallets as they are opened, and the first peer."""
 
     def __init__(self, server: LedgerServer, channel: grpc.aio.Channel) -> None:
         self.server = server
-        self.commands = endpoint_pb2_grpc.CommandService_v1Stub(channel)
-        self.queries = endpoint_pb2_grpc.QueryService_v1Stub(channel)
+        self.reach(channel)
         self.now = NOON
         self.keys: dict[str, SigningKey] = {}
         self._counter = 0
+
+    def reach(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.commands = endpoint_pb2_grpc.CommandService_v1Stub(channel)
+        self.queries = endpoint_pb2_grpc.QueryService_v1Stub(channel)
+
+    @asynccontextmanager
+    async def at(self, number: int) -> "AsyncIterator[Town]":
+        """The same people, calling another peer."""
+        async with grpc.aio.insecure_channel(self.server.peers[number].address) as channel:
+            there = copy(self)
+            there.reach(channel)
+            yield there
 
     def key(self, account_id: str) -> SigningKey:
         return self.keys.get(account_id) or key(account_id)
@@ -185,11 +205,16 @@ async def town(
     *,
     extra: Sequence[dict[str, Any]] = (),
     since: Town | None = None,
+    peers: int = 1,
 ) -> AsyncIterator[Town]:
-    """Start a peer on `folder` and a client; `since` is the town before a restart."""
+    """Start peers on `folder` and a client; `since` is the town before a restart."""
     now = [since.now if since else NOON]
     server = await serve(
-        folder, first_block(extra), key("peer"), settings=settings, now_ms=lambda: place.now
+        folder,
+        first_block(extra, peers),
+        *peer_keys(peers),
+        settings=settings,
+        now_ms=lambda: place.now,
     )
     async with grpc.aio.insecure_channel(server.address) as channel:
         place = Town(server, channel)
