@@ -8,27 +8,39 @@ its texts.
 from menus.facts import Facts
 from menus.flows.balance import BalanceForm
 from menus.flows.change_pin import ChangePinForm
+from menus.flows.choose_pin import ChoosePinForm
 from menus.flows.language import ChooseLanguage
 from menus.flows.last_payment import LastPaymentForm
 from menus.flows.open_wallet import OpenWalletForm
+from menus.flows.renew_key import RenewKeyForm
 from menus.flows.send_money import SendMoney
+from menus.flows.send_to_bank import SendToBank
 from menus.forms import HOME, Catalogue, Menu
 
 FORMS = (
     ChooseLanguage,
     OpenWalletForm,
+    ChoosePinForm,
     SendMoney,
+    SendToBank,
     BalanceForm,
     LastPaymentForm,
     ChangePinForm,
+    RenewKeyForm,
 )
 
 NEWCOMER = Menu(HOME, (OpenWalletForm, ChooseLanguage), title="home.newcomer")
 OPENING = Menu(HOME, (ChooseLanguage,), title="home.opening")
-SUBSCRIBER = Menu(HOME, (SendMoney, BalanceForm, LastPaymentForm, ChangePinForm, ChooseLanguage))
+WITHOUT_PIN = Menu(
+    HOME, (ChoosePinForm, BalanceForm, LastPaymentForm, ChooseLanguage), title="home.without_pin"
+)
+PIN = Menu("pin", (ChangePinForm, RenewKeyForm))
+_LOOKING = (BalanceForm, LastPaymentForm, PIN, ChooseLanguage)
+SUBSCRIBER = Menu(HOME, (SendMoney, *_LOOKING))
+WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING))
 HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
 
-MENUS = (NEWCOMER, OPENING, SUBSCRIBER, HELD)
+MENUS = (NEWCOMER, OPENING, WITHOUT_PIN, SUBSCRIBER, WITH_BANKS, HELD)
 
 
 def menu_for(facts: Facts) -> Menu:
@@ -40,8 +52,10 @@ def menu_for(facts: Facts) -> Menu:
             return OPENING
         case "held":
             return HELD
+        case "open" if not facts.wallet.has_pin:
+            return WITHOUT_PIN
         case "open":
-            return SUBSCRIBER
+            return WITH_BANKS if facts.service.banks else SUBSCRIBER
 
 
 CATALOGUE = Catalogue(FORMS, menu_for, first=ChooseLanguage)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from menus.kinds import Money, Msisdn, Pin
+from menus.bank_accounts import BankAccount
+from menus.kinds import Money, Msisdn, PaidTo, Pin
 
 # --- a PIN needed in a later turn -----------------------------------------------------------
 
@@ -67,11 +68,23 @@ class FindPayee:
 
 @dataclass(frozen=True, slots=True)
 class PayeeFound:
-    """`account_id` is the ledger's, `name` is already masked for the asker ("S*** D***")."""
+    """`account_id` is the ledger's, `name` is already masked for the asker ("S*** D***").
+
+    `bank` is the name of another bank that keeps the wallet; empty for one of our own.
+    """
 
     to: Msisdn
     account_id: str
     name: str
+    bank: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayeesFound:
+    """The number has wallets at several banks, all of them named: which one is meant is asked."""
+
+    to: Msisdn
+    wallets: tuple[PayeeFound, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,31 @@ class PinChanged:
     """The new PIN opens the wallet from now on; the old one does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChoosePin:
+    """Give a wallet without a PIN its first, kept under `token` by `pin`; its key is replaced."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenewKey:
+    """Replace key and PIN of the wallet, which `old` still opens, after a suspected theft."""
+
+    token: str
+    old: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRenewed:
+    """The ledger has the new key; the chosen PIN opens it, and the old key signs nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRenewing:
+    """Signed and stored, an SMS will tell. Until then the wallet receives and does not send."""
+
+
 # --- the PIN guard, common to everything that needs a PIN ----------------------------------------
 
 
@@ -180,11 +218,22 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class PayBank:
+    """Pay `amount` to an account at a member bank; for the rest see `Transfer`."""
+
+    intent: str
+    to: BankAccount
+    amount: Money
+    again: bool
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The ledger has committed it."""
 
     ref: str
-    to: Msisdn
+    to: PaidTo
     name: str
     amount: Money
     balance: Money
@@ -235,7 +284,7 @@ class AskAgain:
 
     ref: str
     amount: Money
-    to: Msisdn
+    to: PaidTo
     at: datetime
     settled: bool
 
@@ -282,7 +331,7 @@ class LastPayment:
     state: PaymentState
     ref: str
     amount: Money
-    other: str  # masked name and number, ready to show
+    other: str  # masked name and number, or a bank account: ready to show
     at: datetime
 
 
@@ -302,22 +351,23 @@ class Unavailable:
 PinOutcome = WrongPin | PinLocked | WalletHeld
 KeepOutcome = Kept | Unavailable
 CompareOutcome = Same | Different | KeptExpired | Unavailable
-FindPayeeOutcome = PayeeFound | NoWallet | TooManyLookups | Unavailable
+FindPayeeOutcome = PayeeFound | PayeesFound | NoWallet | TooManyLookups | Unavailable
 SetLanguageOutcome = LanguageSet | Unavailable
 OpenWalletOutcome = WalletOpened | WalletOpening | WalletExists | KeptExpired | Unavailable
 ChangePinOutcome = PinChanged | PinOutcome | KeptExpired | Unconfirmed | Unavailable
-TransferOutcome = (
+ChoosePinOutcome = KeyRenewed | KeyRenewing | KeptExpired | Unavailable
+RenewKeyOutcome = ChoosePinOutcome | PinOutcome | Unconfirmed
+PayBankOutcome = (
     Committed
     | InProgress
     | Rejected
     | OverLimit
-    | PayeeFull
-    | NoWallet
     | AskAgain
     | PinOutcome
     | Unconfirmed
     | Unavailable
 )
+TransferOutcome = PayBankOutcome | PayeeFull | NoWallet
 BalanceOutcome = Balance | Unavailable
 LastPaymentOutcome = LastPayment | NoPayment | Unavailable
 
@@ -328,7 +378,10 @@ Effect = (
     | SetLanguage
     | OpenWallet
     | ChangePin
+    | ChoosePin
+    | RenewKey
     | Transfer
+    | PayBank
     | ReadBalance
     | ReadLastPayment
 )
@@ -339,6 +392,8 @@ Outcome = (
     | SetLanguageOutcome
     | OpenWalletOutcome
     | ChangePinOutcome
+    | ChoosePinOutcome
+    | RenewKeyOutcome
     | TransferOutcome
     | BalanceOutcome
     | LastPaymentOutcome

@@ -126,14 +126,20 @@ class Engine:
     def dialable(self, parts: Sequence[str], facts: Facts) -> bool:
         """Could this have been dialled at once: a direct-dial number and no more than it asks?
 
-        What is longer is the history of a session that was lost on its way, PIN and all.
+        What is longer is the history of a session that was lost on its way, PIN and all. A question
+        that `begin` would skip, since what stands there is no answer to it, takes no part.
         """
         form = self._dialled.get(parts[0]) if parts else None
-        if form is None:
+        if form is None or any(len(part) > LONGEST for part in parts):
             return False
         nothing = Context(facts, "", {}, self._texts.languages)
-        wanted = (q for q in form.questions if q.kind.dialable and q.wanted(nothing))
-        return len(parts) - 1 <= len(list(wanted)) and all(len(part) <= LONGEST for part in parts)
+        rest = list(parts[1:])
+        for question in form.questions:
+            if rest and question.kind.dialable and question.wanted(nothing):
+                skips = question.default is not None
+                if not (skips and isinstance(_read(question, rest[0], nothing, ()), Refusal)):
+                    del rest[0]
+        return not rest
 
     def apology(self, kind: Apology, facts: Facts | None) -> Screen:
         """Say that a turn could not be taken; without facts, in the default language."""

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, get_type_hints
 
+from menus.bank_accounts import BankAccount
 from menus.encoding import TooLong
 from menus.engine import Engine, State
 from menus.forms import HOME, Catalogue, Form, about
-from menus.people import ANSWERS, ANYWHERE, CHOICES, DIALLED, PIN, SECRETS, Person
+from menus.kind import Kind
+from menus.people import ACCOUNTS, ANSWERS, ANYWHERE, CHOICES, DIALLED, PIN, SECRETS, Person
 from menus.screens import BACK, HOME_KEY
 from menus.state import Screen, Turn
 from menus.text.load import Language, TextError, Texts
@@ -168,7 +170,10 @@ class Walk:
     def _worth_typing(self, state: State | None) -> Sequence[str]:
         if state is None or state.form is None or state.offer or state.shown:
             return CHOICES
-        return SECRETS if self._is_secret(state) else ANSWERS
+        if self._is_secret(state):
+            return SECRETS
+        # Most answers are good account numbers too, and each would be walked from.
+        return ACCOUNTS if self._kind(state) is BankAccount else ANSWERS
 
     # --- one turn ---------------------------------------------------------------------------
 
@@ -232,9 +237,13 @@ class Walk:
     # --- what must hold everywhere --------------------------------------------------------------
 
     def _is_secret(self, state: State) -> bool:
-        if state.offer or state.form is None or state.asked is None:
-            return False
-        return self._forms[state.form].question(state.asked).kind.secret
+        kind = None if state.offer else self._kind(state)
+        return kind is not None and kind.secret
+
+    def _kind(self, state: State) -> type[Kind] | None:
+        if state.form is None or state.asked is None:
+            return None
+        return self._forms[state.form].question(state.asked).kind
 
     def _keeps_no_pin(self, state: State, place: str, path: Path) -> None:
         if PIN in json.dumps(state.dump()):

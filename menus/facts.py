@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from menus.kinds import Currency, Money, Msisdn
+from menus.kinds import Currency, Money, Msisdn, PaidTo
 from menus.limits import Sendable
 
 
@@ -16,7 +16,7 @@ from menus.limits import Sendable
 class Recent:
     """A payment this person made in the last ten minutes, or one that is not settled yet."""
 
-    to: Msisdn
+    to: PaidTo
     amount: Money
     at: datetime
     settled: bool
@@ -30,6 +30,7 @@ class WalletFacts:
     state: Literal["opening", "open", "held"]
     role: str = "subscriber"
     dollars: bool = False
+    has_pin: bool = True  # not one made by receiving, or given back by the bank
     sendable: Mapping[Currency, Sendable] = field(default_factory=dict)
     recent: tuple[Recent, ...] = ()
 
@@ -43,6 +44,7 @@ class Service:
     shortcode: str  # "855"
     language: str = "en"  # for people who never chose one
     pin_length: int = 6
+    banks: tuple[tuple[str, str], ...] = ()  # domain and name of those that take money for accounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Option:
     id: str
     key: str
     language: str | None = None  # said in this language instead of the person's
+    holes: Mapping[str, str] = field(default_factory=dict)
 
 
 K = TypeVar("K", bound="Kind")

@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberType
 
+from menus.bank_accounts import BankAccount
 from menus.kind import Context, Json, Kind, Option, Refusal
 from menus.reading import plain
 
@@ -276,6 +277,8 @@ class Language(Kind):
 
 # --- how other people are shown -------------------------------------------------------------------
 
+PaidTo = Msisdn | BankAccount
+
 
 def masked_name(name: str) -> str:
     """Enough to recognise somebody one knows: first letters of the first and the last word.
@@ -288,9 +291,11 @@ def masked_name(name: str) -> str:
     return " ".join(f"{initial}***" for initial in shown)
 
 
-def shown_other(name: str, number: Msisdn | None) -> str:
+def shown_other(name: str, to: PaidTo | None) -> str:
     """Say who the other party is: "S*** D*** ..601"; `name` is masked already."""
-    return " ".join(part for part in (name, number.tail if number else "") if part)
+    if isinstance(to, BankAccount):
+        return to.told
+    return " ".join(part for part in (name, to.tail if to else "") if part)
 
 
 def shown_time(at: datetime) -> str:

@@ -46,12 +46,6 @@ class Sendable:
     count: int
 
     @property
-    def by(self) -> LimitKind:
-        """The limit that binds first: the tightest, by precedence among equals."""
-        rooms = self.rooms(sms=False)
-        return min(rooms, key=lambda limit: rooms[limit])  # min keeps the first of equals
-
-    @property
     def most(self) -> int:
         """The largest transfer that no limit refuses; 0 when there is none."""
         most = min(self.rooms(sms=False).values())
@@ -103,8 +97,3 @@ def refusal(money: Money, left: Sendable, *, sms: bool = False) -> OverLimit | N
 def business_day(at: datetime) -> str:
     """The day it is in Phnom Penh: "2026-11-22"."""
     return at.astimezone(PHNOM_PENH).date().isoformat()
-
-
-def business_month(at: datetime) -> str:
-    """The month it is in Phnom Penh: "2026-11"."""
-    return business_day(at)[:7]

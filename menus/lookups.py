@@ -4,10 +4,12 @@
 is looked up twice. What is saved of a PIN is an opaque token (effect `Keep`), never the PIN.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, assert_never
+from typing import ClassVar, Final, assert_never
 
+from menus.bank_accounts import LONGEST_BANK
 from menus.effects import (
     Compare,
     CompareOutcome,
@@ -20,22 +22,29 @@ from menus.effects import (
     KeptExpired,
     NoWallet,
     PayeeFound,
+    PayeesFound,
     Same,
     TooManyLookups,
     Unavailable,
 )
-from menus.kind import Context, Json, Kind, Lookup, Refusal
+from menus.kind import Context, Json, Kind, Lookup, Option, Refusal
 from menus.kinds import Msisdn, Pin, masked_name
+from menus.reading import plain
 from menus.weak_pins import weak
 
 
 @dataclass(frozen=True, slots=True)
 class Payee(Kind):
-    """Somebody to pay: typed as a number, saved with the account and the name that were found."""
+    """Somebody to pay: typed as a number, saved with the account and the name that were found.
+
+    With wallets at several banks there is no account yet, but `choices` between them.
+    """
 
     to: Msisdn
     account_id: str
     name: str  # masked
+    bank: str = ""  # another bank that keeps the wallet
+    choices: tuple["PayeeBank", ...] = ()
 
     @classmethod
     def parse(cls, text: str, context: Context) -> "Lookup | Refusal":
@@ -47,11 +56,16 @@ class Payee(Kind):
         return Lookup(FindPayee(number))
 
     @classmethod
-    def found(cls, outcome: FindPayeeOutcome, context: Context) -> "Payee | Refusal":  # noqa: ARG003
+    def found(cls, outcome: FindPayeeOutcome, context: Context) -> "Payee | Refusal":
         match outcome:
-            case PayeeFound(to, account_id, name):
-                return cls(to, account_id, name)
-            case NoWallet(to):
+            case PayeeFound(to, account_id, name, bank):
+                return cls(to, account_id, name, bank)
+            case PayeesFound(to) if context.facts.channel == "sms":
+                return Refusal("payee.several", {"to": to.show})
+            case PayeesFound(to, wallets) if wallets:
+                choices = tuple(PayeeBank(it.account_id, it.bank, it.name) for it in wallets)
+                return cls(to, "", "", choices=choices)
+            case NoWallet(to) | PayeesFound(to):
                 return Refusal("payee.no_wallet", {"to": to.show})
             case TooManyLookups():
                 return Refusal("payee.too_many")
@@ -65,19 +79,30 @@ class Payee(Kind):
         return self.to.show
 
     def holes(self, name: str) -> dict[str, str]:
-        """`{to_name}` is the masked name, or the number if it has none; `{to_whole}` is both."""
+        """`{to_name}` is the masked name, or the number if it has none.
+
+        `{to_whole}` is both, or the number and the other bank that keeps its wallet.
+        """
         number = self.to.show
         whole = f"{self.name} {number}" if self.name else number
+        if self.bank:
+            whole = f"{number}, {self.bank}"
         return {f"{name}_name": self.name or number, f"{name}_whole": whole}
 
     def dump(self) -> Json:
-        return [self.to.e164, self.account_id, self.name]
+        found: list[Json] = [self.to.e164, self.account_id, self.name]
+        if not self.bank and not self.choices:
+            return found
+        return [*found, self.bank, *(choice.dump() for choice in self.choices)]
 
     @classmethod
     def load(cls, dumped: Json) -> "Payee":
         match dumped:
             case [str(to), str(account_id), str(name)]:
                 return cls(Msisdn.load(to), account_id, name)
+            case [str(to), str(account_id), str(name), str(bank), *several]:
+                choices = tuple(PayeeBank.load(each) for each in several)
+                return cls(Msisdn.load(to), account_id, name, bank, choices)
             case _:
                 raise ValueError("not a payee")
 
@@ -85,7 +110,63 @@ class Payee(Kind):
     def worst(cls) -> Sequence["Payee"]:
         number = Msisdn.worst()[0]
         names = ("Wwww Wwww", "សុខ ដារ៉ា", "")
-        return tuple(cls(number, "", masked_name(name)) for name in names)
+        elsewhere = cls(number, "", "", LONGEST_BANK)
+        return (*(cls(number, "", masked_name(name)) for name in names), elsewhere)
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeBank(Kind):
+    """Which of a payee's wallets: chosen by bank, saved with its account; or there is but one."""
+
+    account_id: str
+    bank: str
+    name: str = ""  # masked; known of our own bank's people only
+
+    dialable: ClassVar[bool] = False  # a string kept in a phone does not know who banks where
+
+    @classmethod
+    def options(cls, context: Context) -> tuple[Option, ...]:
+        payee = context.answer(Payee)
+        return tuple(
+            Option(choice.dump(), "payee.at", holes={"bank_name": choice.bank})
+            for choice in (payee.choices if payee else ())
+        )
+
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "PayeeBank | Refusal":
+        named = (plain(text) or "").lower()
+        payee = context.answer(Payee)
+        chosen = (it for it in (payee.choices if payee else ()) if it.bank.lower() == named)
+        return next(chosen, None) or Refusal("engine.choose")
+
+    def holes(self, name: str) -> dict[str, str]:
+        """`{bank_at}` follows `{to_whole}`: who it is, or else where; empty without a choice."""
+        told = self.name or self.bank
+        return {f"{name}_at": f", {told}" if told else ""}
+
+    def dump(self) -> str:
+        return json.dumps([self.account_id, self.bank, self.name], ensure_ascii=False)
+
+    @classmethod
+    def load(cls, dumped: Json) -> "PayeeBank":
+        match json.loads(str(dumped)):
+            case [str(account_id), str(bank), str(name)]:
+                return cls(account_id, bank, name)
+            case _:
+                raise ValueError("not a payee's bank")
+
+    @classmethod
+    def worst(cls) -> Sequence["PayeeBank"]:
+        return (cls("", LONGEST_BANK),)
+
+
+ONLY_WALLET: Final = PayeeBank("", "")
+
+
+def several_banks(context: Context) -> bool:
+    """Has the payee wallets at more than one bank? As it was when the number was typed."""
+    payee = context.answer(Payee)
+    return bool(payee and payee.choices)
 
 
 @dataclass(frozen=True, slots=True)

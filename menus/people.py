@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from menus.bank_accounts import LONGEST_BANK, BankAccount
 from menus.effects import LimitKind
 from menus.facts import Facts, Recent, Service, WalletFacts
-from menus.kinds import Currency, Money, Msisdn
+from menus.kinds import Currency, Money, Msisdn, PaidTo
 from menus.limits import Sendable
 from menus.worst import NOW, worst
 
@@ -23,6 +24,7 @@ _TYPED_NUMBER: Final = OTHER.show.replace(" ", "")
 ANYWHERE: Final = ("0", "00", "", "x", "\u202e1", "៥" * 200)
 CHOICES: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
 SECRETS: Final = (PIN, "123456", "1234")  # a good one, a weak one, a short one
+ACCOUNTS: Final = ("8888-8888-8888-8888-8888", "12345")
 ANSWERS: Final = (
     _TYPED_NUMBER,
     "012345601",  # one's own
@@ -39,6 +41,7 @@ DIALLED: Final = (
     (_TYPED_NUMBER, "999999999"),
     (_TYPED_NUMBER, "999999.99 USD"),
     (_TYPED_NUMBER, "999999999", PIN),
+    (PIN,),
     ("x", "x", "x"),
 )
 # What they write by SMS, after the words that open a form.
@@ -52,7 +55,13 @@ WRITTEN: Final = (
     "x",
 )
 ALSO_WRITTEN: Final = ("HELP", "", "hello", "YES", "YES 8888", f"YES 888888 {PIN}")
-SERVICE: Final = Service(bank="Bank of Cambodia", service_code="*855#", shortcode="855")
+SERVICE: Final = Service(
+    bank=LONGEST_BANK,
+    service_code="*855#",
+    shortcode="855",
+    # More than a Khmer page holds; all the same, so that whoever walks to one has been at each.
+    banks=(("bank", LONGEST_BANK),) * 4,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ def people(language: str) -> tuple[Person, ...]:
         "opening": WalletFacts("opening"),
         "riel only": WalletFacts("open", sendable=_sendable()),
         "dollars": WalletFacts("open", dollars=True, sendable=_sendable()),
+        "without a PIN": WalletFacts("open", has_pin=False, sendable=_sendable()),
         "held": WalletFacts("held", sendable=_sendable()),
         **{f"at limit {kind}": _limited(kind) for kind in LimitKind},
         **{f"paid before, settled {settled}": _repeating(settled) for settled in (True, False)},
@@ -116,5 +126,7 @@ def _limited(kind: LimitKind) -> WalletFacts:
 
 
 def _repeating(settled: bool) -> WalletFacts:  # noqa: FBT001 - a row of a table
-    paid = Recent(OTHER, Money.worst()[0], NOW, settled, worst(str, "ref")[0])
-    return WalletFacts("open", sendable=_sendable(), recent=(paid,))
+    amount, ref = Money.worst()[0], worst(str, "ref")[0]
+    paid_to: tuple[PaidTo, ...] = (*BankAccount.worst(), OTHER)
+    recent = tuple(Recent(to, amount, NOW, settled, ref) for to in paid_to)
+    return WalletFacts("open", sendable=_sendable(), recent=recent)

@@ -8,7 +8,7 @@ tables, carriers or time: the moment is a field.
 from dataclasses import dataclass
 from datetime import datetime
 
-from menus.kinds import Money, Msisdn, shown_other, shown_time
+from menus.kinds import Money, Msisdn, PaidTo, shown_other, shown_time
 from menus.text.load import Texts
 
 
@@ -18,7 +18,7 @@ class Sent:
 
     ref: str
     amount: Money
-    to: Msisdn
+    to: PaidTo
     name: str
     at: datetime
     balance: Money
@@ -69,7 +69,7 @@ class NotSent:
     amount: Money
     name: str
     balance: Money
-    to: Msisdn | None = None
+    to: PaidTo | None = None
 
     def say(self, texts: Texts, language: str | None) -> str:
         other = shown_other(self.name, self.to)
@@ -116,4 +116,45 @@ class HeldNotice:
         return texts.say(language, "receipt.held")
 
 
-Notice = Sent | Received | NotSent | Opened | OpeningFailed | PinLockedNotice | HeldNotice
+@dataclass(frozen=True, slots=True)
+class PinChangedNotice:
+    """A wallet has another PIN, told by SMS in case somebody else chose it."""
+
+    at: datetime
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.pin_changed", time=shown_time(self.at))
+
+
+@dataclass(frozen=True, slots=True)
+class PinReset:
+    """The bank has given the wallet a new key, and its owner has yet to choose a PIN."""
+
+    service_code: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.pin_reset", service_code=self.service_code)
+
+
+@dataclass(frozen=True, slots=True)
+class PinKept:
+    """The ledger refused the wallet's new key: key and PIN are what they were."""
+
+    service_code: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(language, "receipt.pin_kept", service_code=self.service_code)
+
+
+Notice = (
+    Sent
+    | Received
+    | NotSent
+    | Opened
+    | OpeningFailed
+    | PinLockedNotice
+    | HeldNotice
+    | PinChangedNotice
+    | PinReset
+    | PinKept
+)

@@ -101,7 +101,10 @@ class Screens:
         why = self._reason(language, reason, facts, holes)
         options = question.kind.options(context)
         if options:
-            lines = [self.say(option.language or language, option.key, facts) for option in options]
+            lines = [
+                self.say(option.language or language, option.key, facts, option.holes)
+                for option in options
+            ]
             text, page = self._list(
                 language, why, body, lines, leads_back=leads_back, page=state.page
             )

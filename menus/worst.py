@@ -13,24 +13,29 @@ from itertools import product
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from menus.bank_accounts import LONGEST_BANK, BankAccount
 from menus.kind import Kind
-from menus.kinds import Msisdn, Pin, shown_other
+from menus.kinds import Msisdn, PaidTo, Pin, shown_other
 
 NOW = datetime(2026, 12, 31, 16, 59, tzinfo=UTC)
 
 # Letters as wide as any on a phone. A Khmer initial makes its whole page UCS-2; a wallet opened
 # by dialling has no name yet.
 NAMES = ("W*** W***", "ស*** ដ***", "")
+_OTHERS: tuple[tuple[str, PaidTo], ...] = (
+    ("", BankAccount.worst()[0]),
+    *((name, Msisdn.worst()[0]) for name in NAMES),
+)
 
 _STRINGS = {
     "account_id": ("85512345678_2@bank",),
-    "bank": ("Bank of Cambodia",),
+    "bank": (LONGEST_BANK, ""),
     "code": ("888888",),
     "field": ("pin",),
     "intent": ("w" * 22,),
     "language": ("en", "km"),
     "name": NAMES,
-    "other": tuple(shown_other(name, Msisdn.worst()[0]) for name in NAMES),
+    "other": tuple(shown_other(name, to) for name, to in _OTHERS),
     "ref": ("W" * 8,),
     "service_code": ("*855#",),
     "token": ("token",),

@@ -1,101 +1,13 @@
 """Send money to a phone number: who, how much, then the PIN on the page that names both."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated, Self, assert_never
+from typing import Annotated
 
-from menus.effects import (
-    AskAgain,
-    Committed,
-    InProgress,
-    NoWallet,
-    OverLimit,
-    PayeeFull,
-    PinLocked,
-    Rejected,
-    Transfer,
-    TransferOutcome,
-    Unavailable,
-    Unconfirmed,
-    WalletHeld,
-    WrongPin,
-)
-from menus.facts import Recent
-from menus.flows.said import over_limit, pin_refused, within_limits
-from menus.forms import Intent, OnlyIf, Page, asks, ends, form
-from menus.kind import Context, Json, Kind, Option, Refusal
-from menus.kinds import Currency, Money, Pin, shown_other, shown_time
-from menus.lookups import Payee
-from menus.reading import plain
-
-SAME_PAYMENT = timedelta(minutes=10)
-
-
-def dollars_on(context: Context) -> bool:
-    """Has the owner switched dollars on?"""
-    return bool(context.facts.wallet and context.facts.wallet.dollars)
-
-
-def paid_lately(context: Context) -> Recent | None:
-    """Find an equal payment of the last ten minutes, else one that is not settled yet."""
-    payee, amount = context.answer(Payee), context.answer(Money)
-    recent = context.facts.wallet.recent if context.facts.wallet else ()
-    since = context.facts.now - SAME_PAYMENT
-    for payment in recent:
-        equal = payee and payment.to == payee.to and payment.amount == amount
-        if equal and (not payment.settled or payment.at >= since):
-            return payment
-    return next((payment for payment in recent if not payment.settled), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Again(Kind):
-    """The person was told of an equal or an unsettled payment, and wants this one as well."""
-
-    yes: bool
-
-    dialable = False  # a string kept in a phone must not agree to paying twice
-
-    @classmethod
-    def options(cls, context: Context) -> tuple[Option, ...]:  # noqa: ARG003 - `0` is no
-        return (Option("yes", "send.again_yes"),)
-
-    @classmethod
-    def parse(cls, text: str, context: Context) -> "Self | Refusal":  # noqa: ARG003
-        return cls(yes=True) if (plain(text) or "").lower() == "yes" else Refusal("engine.choose")
-
-    @classmethod
-    def ask(cls, key: str, context: Context) -> tuple[str, dict[str, str]]:
-        paid = paid_lately(context)
-        if paid is None:  # settled or grown old while the question was on the screen
-            return key, {}
-        payee = context.answer(Payee)
-        name = payee.name if payee and payee.to == paid.to else ""
-        holes = {
-            "paid": paid.amount.show,
-            "paid_to": shown_other(name, paid.to),
-            "time": shown_time(paid.at),
-            "ref": paid.ref,
-        }
-        return f"{key}_paid" if paid.settled else f"{key}_unsettled", holes
-
-    @classmethod
-    def agreed(cls) -> "Self":
-        return cls(yes=True)
-
-    def holes(self, name: str) -> dict[str, str]:  # noqa: ARG002 - it fills none
-        return {}
-
-    def dump(self) -> Json:
-        return self.yes
-
-    @classmethod
-    def load(cls, dumped: Json) -> "Self":
-        return cls(yes=dumped in (True, "yes"))
-
-    @classmethod
-    def worst(cls) -> tuple["Self", ...]:
-        return (cls(yes=True),)
+from menus.effects import NoWallet, PayeeFull, Transfer, TransferOutcome
+from menus.flows.paying import NOT_AGAIN, Again, answered, asked_again, dollars_on
+from menus.flows.said import within_limits
+from menus.forms import Intent, OnlyIf, Page, asks, form
+from menus.kinds import Currency, Money, Pin
+from menus.lookups import ONLY_WALLET, Payee, PayeeBank, several_banks
 
 
 @form("send", dial=1, sms="SEND|ផ្ញើ amount to", resume=("to", "amount"))
@@ -103,11 +15,10 @@ class SendMoney:
     """Send money to a phone number."""
 
     to: Payee
+    bank: Annotated[PayeeBank, OnlyIf(several_banks)] = ONLY_WALLET
     currency: Annotated[Currency, OnlyIf(dollars_on)] = Currency.KHR
     amount: Annotated[Money, within_limits]
-    again: Annotated[Again, OnlyIf(lambda context: paid_lately(context) is not None)] = Again(
-        yes=False
-    )
+    again: Annotated[Again, OnlyIf(asked_again)] = NOT_AGAIN
     intent: Intent
     pin: Pin
 
@@ -115,46 +26,17 @@ class SendMoney:
         return Transfer(
             intent=self.intent.id,
             to=self.to.to,
-            account_id=self.to.account_id,
+            account_id=self.bank.account_id or self.to.account_id,
             amount=self.amount,
             again=self.again.yes,
             pin=self.pin,
         )
 
-    def reply(self, outcome: TransferOutcome) -> Page:  # noqa: C901, PLR0911 - one case per outcome
+    def reply(self, outcome: TransferOutcome) -> Page:
         match outcome:
-            case Committed(ref, to, name, amount, balance):
-                return ends(
-                    "send.done",
-                    amount=amount.show,
-                    other=shown_other(name, to),
-                    ref=ref,
-                    balance=balance.show,
-                )
-            case InProgress(ref):
-                return ends("send.in_progress", ref=ref)
-            case Rejected(ref):
-                return ends("send.rejected", ref=ref)
-            case OverLimit():
-                return over_limit(outcome)
             case PayeeFull():
                 return asks("amount", "send.payee_full")
             case NoWallet(to):
                 return asks("to", "payee.no_wallet", to=to.show)
-            case AskAgain(ref, amount, to, at, settled):
-                return asks(
-                    "again",
-                    "send.told_paid" if settled else "send.told_unsettled",
-                    paid=amount.show,
-                    paid_to=shown_other("", to),
-                    time=shown_time(at),
-                    ref=ref,
-                )
-            case WrongPin() | PinLocked() | WalletHeld():
-                return pin_refused(outcome)
-            case Unconfirmed():
-                return ends("send.unconfirmed")
-            case Unavailable():
-                return ends("engine.unavailable")
             case _:
-                assert_never(outcome)
+                return answered(outcome)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from menus.effects import (
     Balance,
     ChangePin,
+    ChoosePin,
     Committed,
     Compare,
     Different,
@@ -15,15 +16,18 @@ from menus.effects import (
     FindPayee,
     Keep,
     Kept,
+    KeyRenewed,
     LanguageSet,
     NoPayment,
     NoWallet,
     OpenWallet,
     Outcome,
+    PayBank,
     PayeeFound,
     PinChanged,
     ReadBalance,
     ReadLastPayment,
+    RenewKey,
     Same,
     SetLanguage,
     Transfer,
@@ -92,7 +96,11 @@ class World:
                 return WalletOpening()
             case ChangePin(_, old):
                 return PinChanged() if old.digits == PIN else WrongPin(2)
-            case Transfer(to=to, amount=amount, pin=pin):
+            case ChoosePin():
+                return KeyRenewed()
+            case RenewKey(_, old):
+                return KeyRenewed() if old.digits == PIN else WrongPin(2)
+            case Transfer(to=to, amount=amount, pin=pin) | PayBank(to=to, amount=amount, pin=pin):
                 if pin.digits != PIN:
                     return WrongPin(2)
                 return Committed("R7", to, "C*** T***", amount, Money(amount.currency, 395_000))

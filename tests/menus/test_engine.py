@@ -10,6 +10,7 @@ from talk import CHAN, DOLLARS, ENGINE, NOW, OPEN, PIN, SOK, Phone, World, texts
 from menus.catalogue import CATALOGUE, FORMS
 from menus.effects import NoWallet, PayeeFound, Transfer
 from menus.engine import Engine, Recent, State
+from menus.flows.balance import BalanceForm
 from menus.flows.language import ChooseLanguage
 from menus.flows.send_money import SendMoney
 from menus.forms import HOME, Catalogue, Menu, about
@@ -103,7 +104,7 @@ def test_answers_after_the_one_that_is_asked_again_are_forgotten():
 
 
 def long_menu() -> Engine:
-    below = Menu("below", tuple(FORMS) * 3, title="home.newcomer")
+    below = Menu("below", (ChooseLanguage, SendMoney, BalanceForm) * 6, title="home.newcomer")
     top = Menu(HOME, (ChooseLanguage, below))
     english = texts()
     english._texts["en"]["menu.below"] = english._texts["en"]["menu.send"]
@@ -115,14 +116,14 @@ def test_a_long_list_is_paged_and_its_numbers_stay():
     assert phone.screen.endswith("9 More\n0 Back")
     first = phone.screen
     phone.type("9")
-    assert "\n8 Open a wallet\n10 Send money" in first
-    assert "\n12 Last payment" in phone.screen
+    assert "\n8 Send money\n10 Balance\n11 Language" in first
+    assert "\n18 Send money\n19 Balance" in phone.screen
     assert phone.type("0").screen == first
     assert phone.type("0").screen.startswith("1 Language")
 
 
 def test_nine_past_the_last_page_stays_there():
-    phone = Phone(engine=long_menu()).dial().type("2", "9")
+    phone = Phone(engine=long_menu()).dial().type("2", "9", "9")
     last = phone.screen
     assert "9 More" not in last
     assert phone.type("9").screen.endswith(last)
@@ -248,6 +249,8 @@ def test_a_deep_dial_of_what_one_has_not_shows_the_menu():
         (["1", "012345602", "5000"], True),
         (["1", "012345602", "1", "5000"], True),
         (["1", "012345602", "1", "5000", PIN], False),
+        (["1", "012345602", "5000", PIN], False),
+        (["1", "012345602", "5000", "12", "50"], False),
         (["77"], False),
         (["1", "5" * 10_000], False),
     ],
@@ -338,7 +341,9 @@ def test_a_state_no_release_ever_stored_is_no_state(stored):
 
 def test_no_pin_and_nothing_typed_wrongly_is_ever_stored():
     phone = Phone().dial("1", "012345602", "5000", "648205").type("915372", "0", "915372", "0")
-    phone.type("00", "4", "395817", "395817", "111", "648205", "4", "1", "012345602", "5000", PIN)
+    phone.type(
+        "00", "4", "1", "395817", "395817", "111", "648205", "4", "1", "012345602", "5000", PIN
+    )
     stored = "".join(phone.said)
     for pin in ("648205", "915372", "395817", PIN):
         assert pin not in stored
@@ -380,6 +385,9 @@ def test_direct_dial_numbers_are_unique_and_fixed():
         "balance": 2,
         "last": 3,
         "change_pin": 4,
+        "bank_out": 7,
+        "choose_pin": 8,
+        "renew_key": None,
     }
 
 

@@ -14,6 +14,7 @@ from menus.effects import (
     FindPayee,
     InProgress,
     KeptExpired,
+    KeyRenewing,
     LastPayment,
     LimitKind,
     NoPayment,
@@ -26,6 +27,7 @@ from menus.effects import (
     ReadBalance,
     ReadLastPayment,
     Rejected,
+    RenewKey,
     SetLanguage,
     TooManyLookups,
     Transfer,
@@ -233,7 +235,7 @@ def test_menus_of_wallets_that_cannot_send(state, says):
 
 
 def test_a_pin_is_changed_new_repeated_then_old():
-    phone = Phone().dial().type("4", "905173", "905173")
+    phone = Phone().dial().type("4", "1", "905173", "905173")
     assert phone.screen == "Type your old PIN\n0 Back"
     assert phone.type("111222").screen.startswith("Wrong PIN. Tries left: 2.\nType your old PIN")
     assert phone.type(PIN).screen == "Your PIN is changed."
@@ -253,7 +255,7 @@ def test_a_pin_is_changed_new_repeated_then_old():
 )
 def test_every_other_outcome_of_changing_is_told(outcome, says):
     phone = Phone(world=answering((ChangePin, outcome))).dial()
-    assert phone.type("4", "905173", "905173", PIN).screen.startswith(says)
+    assert phone.type("4", "1", "905173", "905173", PIN).screen.startswith(says)
 
 
 # --- looking --------------------------------------------------------------------------------------
@@ -296,3 +298,45 @@ def test_the_last_payment_is_told_as_it_is(outcome, says):
     phone = Phone(world=answering((ReadLastPayment, outcome))).dial().type("3")
     assert phone.screen.startswith(says)
     assert phone.ended
+
+
+# --- a first PIN, and a key that may be stolen ---
+
+
+UNCLAIMED = replace(SOK, wallet=replace(OPEN, has_pin=False))
+
+
+def test_who_has_no_pin_yet_is_asked_for_one_before_anything_is_sent():
+    phone = Phone(UNCLAIMED).dial()
+    assert phone.screen.startswith("Choose a PIN, then you can send.\n1 Choose a PIN\n2 Balance")
+    assert phone.type("1").screen == "Choose a PIN of 6 digits\n0 Back"
+    assert phone.type("905173", "905173").ended
+    assert phone.screen.startswith("Your PIN is set.")
+
+
+def test_without_a_pin_a_deep_dial_to_send_shows_the_menu():
+    assert Phone(UNCLAIMED).dial("1", "012345602", "5000").screen.startswith("Choose a PIN, then")
+
+
+def test_key_and_pin_are_replaced_together_and_the_old_pin_allows_it():
+    phone = Phone().dial().type("4")
+    assert phone.screen == "1 Change PIN\n2 Somebody knows my PIN\n0 Back"
+    assert phone.type("2", "905173", "905173").screen == "Type your old PIN\n0 Back"
+    assert phone.type("111222").screen.startswith("Wrong PIN. Tries left: 2.")
+    assert phone.type(PIN).screen.startswith("Your wallet has a new PIN and a new key.")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (KeyRenewing(), "Your wallet is getting a new key. An SMS will tell"),
+        (Unconfirmed(), "Not confirmed. Your PIN is either the new or the old one."),
+        (Unavailable(), ""),
+        (KeptExpired(), ""),
+    ],
+)
+def test_a_new_key_that_is_not_there_yet_is_never_said_to_be(outcome, says):
+    phone = Phone(world=answering((RenewKey, outcome))).dial()
+    screen = phone.type("4", "2", "905173", "905173", PIN).screen
+    assert screen.startswith(says)
+    assert "has a new PIN" not in screen

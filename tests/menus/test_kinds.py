@@ -22,7 +22,7 @@ from menus.effects import (
     TooManyLookups,
     Unavailable,
 )
-from menus.flows.send_money import Again
+from menus.flows.paying import Again
 from menus.kind import Context, Lookup, Refusal
 from menus.kinds import Currency, Language, Money, Msisdn, Pin, masked_name, shown_other, shown_time
 from menus.lookups import NewPin, Payee, SamePin

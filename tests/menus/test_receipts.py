@@ -11,7 +11,10 @@ from menus.receipts import (
     NotSent,
     Opened,
     OpeningFailed,
+    PinChangedNotice,
+    PinKept,
     PinLockedNotice,
+    PinReset,
     Received,
     Sent,
 )
@@ -101,6 +104,9 @@ def test_receipts_keep_their_sms_budget(language, name, money):
         OpeningFailed(),
         PinLockedNotice(LATE),
         HeldNotice(),
+        PinChangedNotice(LATE),
+        PinReset("*855#"),
+        PinKept("*855#"),
     ]
     for notice in notices:
         said = notice.say(TEXTS, language)

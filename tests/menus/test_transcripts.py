@@ -40,7 +40,7 @@ from menus.effects import (
 from menus.engine import Engine, Facts, Service, State, WalletFacts
 from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
 from menus.limits import Used, sendable
-from menus.receipts import Opened, Received, Sent
+from menus.receipts import Opened, PinChangedNotice, Received, Sent
 from menus.sms import Asks, Challenge, Confirmation, SmsEngine
 from menus.text.load import load_texts
 from sim.perform import Answer, Cue, perform
@@ -182,6 +182,7 @@ class Town:
                 if wrong := self._wrong(person, old.digits):
                     return wrong
                 person.pin = self.kept[token]
+                person.inbox.append(PinChangedNotice(self.at).say(TEXTS, person.language))
                 return PinChanged()
             case Transfer():
                 return self._wrong(person, effect.pin.digits) or self._pay(person, effect)
