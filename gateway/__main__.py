@@ -1,28 +1,19 @@
-"""The command line: `ussd-gateway serve | migrate | keys | seed | settings`.
+"""`ussd-gateway serve | migrate | keys | kek | ledger | recover | seed | settings`.
 
 Parses, prints and chooses exit codes; the work is done elsewhere. Errors an operator can mend are
 one line that names the setting; anything else keeps its traceback.
 """
 
 import asyncio
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 import uvloop
 
-from gateway import logs
-from gateway.config import (
-    PREFIX,
-    Settings,
-    SettingsError,
-    load_settings,
-    rows,
-    unknown_variables,
-)
+from gateway import ledger_commands, recovery_commands
+from gateway.commands import explained, read_settings
+from gateway.config import rows
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,12 +21,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="USSD and SMS gateway for digital-currency wallets. Settings: `ussd-gateway settings`.",
 )
+kek = typer.Typer(
+    no_args_is_help=True,
+    help="Rotate the key-encryption key: `kek add`, the file to every host, `kek reseal`.",
+)
+app.add_typer(kek, name="kek")
+app.add_typer(ledger_commands.app, name="ledger")
+app.add_typer(recovery_commands.app, name="recover")
 INTRODUCTION = (
     "Environment variables, or keys of the TOML file that `GATEWAY_CONFIG` names (lower case, "
     "without `GATEWAY_`). The environment wins. Generated from `config.py` by "
     "`ussd-gateway settings-page > gateway/SETTINGS.md`."
 )
-BANK_ACCOUNTS = ("opener", "recoverer", "treasury", "settlement")
 
 
 @app.command()
@@ -43,8 +40,8 @@ def serve() -> None:
     """Answer carriers until stopped (Ctrl-C or SIGTERM), then finish what was begun."""
     from gateway.serve import serve_forever  # noqa: PLC0415  # other commands start faster without
 
-    with _explained():
-        settings = _settings()
+    with explained():
+        settings = read_settings()
         settings.check_for_serving()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_forever(settings))
@@ -55,8 +52,8 @@ def migrate() -> None:
     """Bring the database to this release's schema; harmless when it is there already."""
     from gateway.stores.migrate import migrate as bring  # noqa: PLC0415
 
-    with _explained():
-        settings = _settings(least="warning")  # the line below says it all
+    with explained():
+        settings = read_settings(least="warning")  # the line below says it all
         typer.echo(f"database at revision {bring(settings.database_url)}")
 
 
@@ -64,22 +61,51 @@ def migrate() -> None:
 def keys(
     folder: Annotated[Path, typer.Argument(help="where the key files go; made when missing")],
 ) -> None:
-    """Make the key files that are missing, mode 0600; existing ones are left alone."""
+    """Make the key files that are missing, mode 0600; existing ones are left alone.
+
+    Beside each NAME.key lies NAME.pub, which may be given to others: `ledger genesis` needs no
+    more. recoverer_second.key signs with recoverer.key whenever a wallet's key is replaced for a
+    forgotten PIN: move it to another host, to be kept by another person, and leave its .pub here.
+    """
+    from gateway.clock import system_entropy  # noqa: PLC0415
+    from gateway.key_files import make_key_files  # noqa: PLC0415
+
+    with explained():
+        for made in make_key_files(folder, system_entropy):
+            typer.echo(made)
+
+
+@kek.command()
+def add() -> None:
+    """Add a version to GATEWAY_KEK_FILE. Older ones stay: what they sealed must be opened.
+
+    What is sealed from now on is sealed by it, in each process that has met it. So with gateways
+    on several hosts, copy the file to each of them at once.
+    """
     from gateway.clock import system_entropy  # noqa: PLC0415
     from gateway.kek import Kek  # noqa: PLC0415
-    from ledger_client.keys import SigningKey, save_key  # noqa: PLC0415
 
-    with _explained():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for account in BANK_ACCOUNTS:
-            file = folder / f"{account}.key"
-            if not file.exists():
-                save_key(file, SigningKey.generate(system_entropy))
-                typer.echo(f"made {file}")
-        kek = folder / "kek.toml"
-        if not kek.exists():
-            Kek.create(kek, system_entropy)
-            typer.echo(f"made {kek}: keep a copy of it apart from the database's backups")
+    with explained():
+        file = read_settings(least="warning").kek_file
+        newest = Kek.add_version(file, system_entropy).newest
+        typer.echo(f"added version {newest} to {file}: keep a copy apart from the database's")
+        typer.echo("next: the same file on every host, then `ussd-gateway kek reseal`")
+
+
+@kek.command()
+def reseal() -> None:
+    """Move every wallet's key to the newest version. No PIN is needed, and gateways may run.
+
+    A gateway that meets a version it does not know reads its GATEWAY_KEK_FILE again: until a host
+    has the new file, it cannot open keys that were moved. Cut off anywhere, run it again.
+
+    Run it again a day later, too. If it finds nothing to move then, older versions may be deleted
+    from the file, on every host: conversations and SMS codes they sealed are over.
+    """
+    from gateway.rekey import rekey  # noqa: PLC0415
+
+    with explained():
+        asyncio.run(rekey(read_settings(least="warning"), typer.echo))
 
 
 @app.command()
@@ -89,8 +115,8 @@ def seed(
     """Open wallets for invented people and pay them from the treasury (development only)."""
     from gateway.serve import seed_people  # noqa: PLC0415
 
-    with _explained():
-        asyncio.run(seed_people(_settings(), people))
+    with explained():
+        asyncio.run(seed_people(read_settings(), people))
 
 
 @app.command()
@@ -123,49 +149,6 @@ def print_settings_page() -> None:
 
 def _code(text: str) -> str:
     return f"`{text}`" if text else ""
-
-
-def _settings(*, least: str | None = None) -> Settings:
-    settings = load_settings()
-    logs.set_up(least or settings.log_level)
-    for name in unknown_variables():
-        logs.get("settings").warning("unknown setting", name=name)
-    return settings
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """One line each, and exit code 2, for what an operator can mend."""
-    from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
-    from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
-    from ledger_client.ledger import LedgerError  # noqa: PLC0415
-    from menus.text.load import TextError  # noqa: PLC0415
-
-    try:
-        yield
-    except SettingsError as error:
-        _refuse(*str(error).splitlines())
-    except StoreUnavailable as error:
-        _refuse(_of_database(error))
-    except OSError as error:
-        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (SessionsUnavailable, LedgerError, TextError, ValueError) as error:
-        _refuse(str(error))
-
-
-def _refuse(*reasons: str) -> NoReturn:
-    for reason in reasons:
-        typer.echo(f"ussd-gateway: {' '.join(reason.split())}", err=True)
-    sys.exit(2)
-
-
-def _of_database(error: Exception) -> str:
-    """What the driver said first: no more, for what follows may quote a row."""
-    driver: BaseException | None = getattr(error.__cause__, "orig", None)
-    said = str(driver).strip().splitlines() if driver else []
-    if not said:
-        return str(error)
-    return f"the database of {PREFIX}DATABASE_URL is not available: {said[0]}"
 
 
 def main() -> None:

@@ -1,24 +1,25 @@
 """What of a carrier's accumulated text has been accepted, remembered without its PINs.
 
 Carriers like Africa's Talking send the whole history of a session in every turn. `Accepted` tells
-a repeat from new input and keeps a typed `*` inside one input, knowing only a length, where PINs
-stood, and a keyed hash of the text with every PIN's characters replaced: nothing can be guessed
-from it. Pure; the text itself is never kept.
+what is new in it and keeps a typed `*` inside one input, knowing only a length, where PINs may
+have stood, and a keyed hash of the text with every PIN's characters replaced: nothing can be
+guessed from it. Pure; the text itself is never kept.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
-
-Mac = Callable[[bytes], bytes]
-"""A keyed hash whose key lives outside database and session store."""
+from typing import NamedTuple, Protocol
 
 SEPARATOR = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """The text is the accepted one: the same turn once more."""
+class Mac(Protocol):
+    """A keyed hash whose key lives outside database and session store.
+
+    It is made `like` an earlier one to be compared with that, since a session outlives the
+    rotation of keys.
+    """
+
+    def __call__(self, masked: bytes, like: bytes = b"") -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,8 @@ class Fresh:
         return f"Fresh({len(self.text)} characters)"
 
 
-@dataclass(frozen=True, slots=True)
-class Diverged:
-    """The text is shorter than the accepted one, or another."""
-
-
 class Accepted(NamedTuple):
-    """A prefix: its length, the spans in it that were secret, and its masked keyed hash."""
+    """A prefix: its length, the spans in it that may be secret, and its masked keyed hash."""
 
     length: int
     masks: tuple[tuple[int, int], ...]
@@ -51,28 +47,34 @@ class Accepted(NamedTuple):
         """
         used = SEPARATOR.join(text.split(SEPARATOR)[:parts_used])
         masks = ((len(used), len(text)),) if len(used) < len(text) else ()
-        return cls(len(text), masks, _mac(text, masks, mac))
+        return cls(len(text), masks, mac(_masked(text, masks)).hex())
 
     def then(self, text: str, *, secret: bool, mac: Mac) -> "Accepted":
-        """The longer text, whose new input is masked when it was asked for as a secret."""
-        masks = (*self.masks, (self.length, len(text))) if secret else self.masks
-        return Accepted(len(text), masks, _mac(text, masks, mac))
+        """The longer text, whose new input is masked when it was asked for as a secret.
 
-    def read(self, text: str, mac: Mac) -> Repeat | Fresh | Diverged:
-        """What is new in `text`?"""
-        if len(text) < self.length or _mac(text[: self.length], self.masks, mac) != self.mac:
-            return Diverged()
-        if len(text) == self.length:
-            return Repeat()
-        if self.length == 0:
-            return Fresh(text)
-        if text[self.length] != SEPARATOR:
-            return Diverged()
-        return Fresh(text[self.length + 1 :])
+        So is one with a separator in it: should a store have forgotten a turn unnoticed, it is
+        two inputs, and the second may be a PIN.
+        """
+        masks = self.masks
+        if secret or SEPARATOR in self._after(text):
+            masks = (*masks, (self.length, len(text)))
+        return Accepted(len(text), masks, mac(_masked(text, masks)).hex())
+
+    def read(self, text: str, mac: Mac) -> Fresh | None:
+        """What is new in `text`; None when it does not go on from the accepted one."""
+        if len(text) <= self.length or (self.length and text[self.length] != SEPARATOR):
+            return None
+        known = bytes.fromhex(self.mac)
+        if mac(_masked(text[: self.length], self.masks), known) != known:
+            return None
+        return Fresh(self._after(text))
+
+    def _after(self, text: str) -> str:
+        """What follows the prefix and its separator; the first input follows nothing."""
+        return text[self.length + 1 :] if self.length else text
 
 
-def _mac(text: str, masks: tuple[tuple[int, int], ...], mac: Mac) -> str:
-    """The keyed hash of a text whose secrets are masked."""
+def _masked(text: str, masks: tuple[tuple[int, int], ...]) -> bytes:
     for start, end in masks:
         text = text[:start] + "?" * (end - start) + text[end:]
-    return mac(text.encode("utf-8", "surrogatepass")).hex()
+    return text.encode("utf-8", "surrogatepass")

@@ -3,10 +3,11 @@
 All of one process is built here from the settings; building starts nothing (serve.py does).
 """
 
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,26 +20,34 @@ from gateway.desk.amounts import Assets
 from gateway.desk.directory import Directory
 from gateway.desk.keep import Keeper
 from gateway.desk.limits import PACKAGED, LimitsError, load_limits
+from gateway.desk.listings import Banks
 from gateway.desk.outbox import Outbox
+from gateway.desk.pin_change import PinChanges
 from gateway.desk.pins import PinGuard
 from gateway.desk.reads import Reads
 from gateway.desk.receipts import Receipts
+from gateway.desk.renewal import Renewals
+from gateway.desk.spraying import Budget
 from gateway.desk.transfers import Transfers
 from gateway.desk.waiters import Waiters
 from gateway.desk.wallets import Bank, Wallets
 from gateway.follower import Follower
 from gateway.handlers import Handlers
+from gateway.housekeeping import Housekeeping
 from gateway.inbox import Inbox
 from gateway.kek import Kek
-from gateway.messages import Sender
 from gateway.meters import Meters
+from gateway.sender import Sender
+from gateway.stores.runners import open_sql
 from gateway.stores.sessions import Sessions, open_sessions
-from gateway.stores.sql import Sql, open_sql
+from gateway.stores.sql import Sql
 from gateway.turn import Turns
 from gateway.vault import Cost, Vault
+from ledger_client.genesis import GenesisError, pinned
 from ledger_client.iroha1 import Iroha1
 from ledger_client.keys import KeyFileError, SigningKey, load_key
-from ledger_client.ledger import Ledger
+from ledger_client.ledger import Ledger, Reached
+from ledger_client.trust import Trust
 from menus.engine import Engine
 from menus.facts import Facts, Service
 from menus.kinds import Msisdn
@@ -67,19 +76,26 @@ class Gateway:
         self.texts = load_texts(default=settings.language)
         self.limits = load_limits(settings.limits_file or PACKAGED)
         self.service = Service(
-            settings.bank_name, settings.service_code, settings.shortcode, settings.language
+            settings.bank_name,
+            settings.service_code,
+            settings.shortcode,
+            settings.language,
+            banks=tuple(settings.bank_names.items()),
         )
         self._build_background()
         self._build_desk()
         self._build_edges()
 
     def _build_background(self) -> None:
-        """What goes on without anybody asking: sending, settling, texting."""
+        """What goes on without anybody asking: sending, settling, texting, tidying."""
         world, settings = self.world, self.settings
         self.assets = Assets(settings.asset_domain)
+        self.banks = Banks(settings.bank_domain, settings.bank_name, settings.bank_names)
+        self.bank = Bank(settings.bank_domain, load_key(settings.opener_key_file))
         self.waiters = Waiters()
         self.sender = Sender(world.sql, self.carriers[0].send, world.clock, self.meters)
-        receipts = Receipts(self.texts, self.limits, settings.bank_name, settings.service_code)
+        self.housekeeping = Housekeeping(world.sql, world.clock, self.meters)
+        receipts = Receipts(self.texts, self.limits, self.banks, settings.service_code)
         self.outbox = Outbox(
             world.sql,
             world.ledger,
@@ -99,6 +115,9 @@ class Gateway:
             meters=self.meters,
             messages_queued=self.sender.poke,
             assets=self.assets,
+            own=settings.bank_domain,
+            begin=trusted_block(settings),
+            no_op=self.bank.no_op,
         )
 
     def _build_desk(self) -> None:
@@ -112,15 +131,43 @@ class Gateway:
             at_once=settings.argon2_threads,
         )
         self.keeper = Keeper(self.vault, world.clock)
-        self.guard = PinGuard(world.sql, self.vault, world.clock, self.texts)
-        self.directory = Directory(world.sql, world.clock, lookups_per_day=settings.lookups_per_day)
+        self.guard = PinGuard(
+            world.sql,
+            self.vault,
+            world.clock,
+            self.texts,
+            meters=self.meters,
+            budget=Budget(settings.wrong_pins_per_minute),
+        )
+        self.directory = Directory(
+            world.sql, world.clock, banks=self.banks, lookups_per_day=settings.lookups_per_day
+        )
         self.wallets = Wallets(
             world.sql,
-            Bank(settings.bank_domain, load_key(settings.opener_key_file)),
+            self.bank,
+            vault=self.vault,
+            keeper=self.keeper,
+            directory=self.directory,
+            waiters=self.waiters,
+            poke=self.outbox.poke,
+            clock=world.clock,
+            entropy=world.entropy,
+        )
+        self.pin_changes = PinChanges(
+            world.sql,
+            self.texts,
             vault=self.vault,
             keeper=self.keeper,
             guard=self.guard,
             directory=self.directory,
+            queued=self.sender.poke,
+            clock=world.clock,
+        )
+        self.renewals = Renewals(
+            world.sql,
+            vault=self.vault,
+            keeper=self.keeper,
+            guard=self.guard,
             waiters=self.waiters,
             poke=self.outbox.poke,
             clock=world.clock,
@@ -135,15 +182,20 @@ class Gateway:
             clock=world.clock,
             entropy=world.entropy,
             assets=self.assets,
+            banks=self.banks,
         )
-        self.reads = Reads(world.sql, self.limits, world.clock, lambda: self.follower.stale_since)
+        self.reads = Reads(
+            world.sql, self.limits, world.clock, lambda: self.follower.stale_since, self.banks
+        )
         self.handlers = Handlers(
             keep=self.keeper.keep,
             compare=self.keeper.compare,
             find_payee=self.directory.find_payee,
             set_language=self.directory.set_language,
             open_wallet=self.wallets.open_wallet,
-            change_pin=self.wallets.change_pin,
+            change_pin=self.pin_changes.change_pin,
+            choose_pin=self.renewals.choose_pin,
+            renew_key=self.renewals.renew_key,
             transfer=self.transfers.transfer,
             read_balance=self.reads.read_balance,
             read_last_payment=self.reads.read_last_payment,
@@ -206,7 +258,8 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
             settings.ledger_peers,
             f"opener@{settings.bank_domain}",
             key_of("OPENER_KEY_FILE", settings.opener_key_file),
-            tls_ca=_certificates(settings.ledger_ca_file),
+            tls_ca=certificates_of(settings.ledger_ca_file),
+            trust=trust_of(settings),
         )
         stack.push_async_callback(ledger.close)
         threads = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
@@ -229,7 +282,31 @@ def key_of(setting: str, path: Path) -> SigningKey:
         raise SettingsError(f"{PREFIX}{setting}: {error}; {hint}") from error
 
 
-def _certificates(path: Path | None) -> bytes | None:
+def trust_of(settings: Settings) -> Trust:
+    """Whose signatures prove a block, by the settings."""
+    path = settings.ledger_genesis_file
+    trust = Trust()
+    if path is not None:
+        try:
+            trust = pinned(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise SettingsError(f"{PREFIX}LEDGER_GENESIS_FILE={path}: {error.strerror}") from error
+        except (ValueError, GenesisError) as error:
+            raise SettingsError(f"{PREFIX}LEDGER_GENESIS_FILE={path}: {error}") from error
+    if settings.ledger_peer_keys:
+        keys = frozenset(key.lower() for key in settings.ledger_peer_keys)
+        trust = replace(trust, peers=keys)
+    return trust
+
+
+def trusted_block(settings: Settings) -> Reached:
+    """Where a gateway begins that has settled nothing yet."""
+    height, _, block_hash = (settings.ledger_trusted_block or "0:").partition(":")
+    return Reached(int(height), block_hash.lower())
+
+
+def certificates_of(path: Path | None) -> bytes | None:
+    """What peers must show to be believed to be themselves; None speaks plain."""
     if path is None:
         return None
     try:
@@ -252,5 +329,5 @@ def _limits_named() -> Iterator[None]:
 def _carrier(name: str, settings: Settings) -> Carrier:
     if name not in REGISTRY:
         raise SettingsError(f"GATEWAY_CARRIERS: no carrier {name!r}; there are {sorted(REGISTRY)}")
-    gate = Gate(settings.callback_secret, settings.callback_allow)
+    gate = Gate(settings.callback_secret, settings.callback_allow, settings.trusted_proxies)
     return REGISTRY[name](settings, gate)

@@ -6,129 +6,46 @@ from them and a test keeps it so. No other module reads the environment.
 """
 
 import os
-import re
 import tomllib
-from collections.abc import Callable
 from difflib import get_close_matches
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-from menus.text.load import PACKAGED
+from gateway.shapes import (
+    Carriers,
+    Credential,
+    DatabaseUrl,
+    Domain,
+    Host,
+    Language,
+    MemberBanks,
+    Networks,
+    PathPart,
+    PeerKeys,
+    Peers,
+    RedisUrl,
+    ServiceCode,
+    Shown,
+    TrustedBlock,
+    WebAddress,
+    Word,
+)
 
 PREFIX = "GATEWAY_"
 PORT_MOST = 65535
-_LABEL = r"[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"  # the ledger's own rule
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names it and says what would be right."""
-
-
-# ---- what a value must look like; what is raised says what would be right, never what was given
-
-
-def _shaped(pattern: str, wanted: str) -> AfterValidator:
-    shape = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if not shape.fullmatch(value):
-            raise ValueError(wanted)
-        return value
-
-    return AfterValidator(check)
-
-
-def _each(check: Callable[[str], None], wanted: str) -> AfterValidator:
-    def check_all(values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            try:
-                check(value)
-            except ValueError:
-                raise ValueError(wanted) from None
-        return values
-
-    return AfterValidator(check_all)
-
-
-def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not values or len(set(values)) < len(values):
-        raise ValueError("at least one, and none of them twice")
-    return values
-
-
-def _peer(value: str) -> None:
-    parts = urlsplit(f"//{value}")
-    if not parts.hostname or not parts.port or parts.netloc != value or "@" in value:
-        raise ValueError
-
-
-def _network(value: str) -> None:
-    ip_network(value, strict=False)
-
-
-def _web_address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        right = False
-    if not right or re.search(r"[\s?#@]", value):
-        raise ValueError("an address like https://api.example.com, nothing after its path")
-    return value
-
-
-def _database(value: str) -> str:
-    # Else the end of a password would be taken for the host, and named in an error.
-    if value.partition("//")[2].partition("?")[0].count("@") > 1:
-        raise ValueError("an @ in the user's name or password must be written %40")
-    return value
-
-
-def _language(value: str) -> str:
-    languages = sorted(path.stem for path in PACKAGED.glob("*.toml"))
-    if value not in languages:
-        raise ValueError(f"there are texts in {', '.join(languages)}")
-    return value
-
-
-Names = Annotated[tuple[str, ...], NoDecode]
-Carriers = Annotated[Names, AfterValidator(_not_empty)]
-Peers = Annotated[
-    Names, AfterValidator(_not_empty), _each(_peer, "each one host:port, comma-separated")
-]
-Networks = Annotated[Names, _each(_network, "addresses or networks like 192.0.2.0/24")]
-Host = Annotated[str, _shaped(r"[A-Za-z0-9._:%-]+", "an address or name to listen on")]
-Domain = Annotated[
-    str, _shaped(rf"{_LABEL}(?:\.{_LABEL})*", "a domain as the ledger writes it, like bank")
-]
-ServiceCode = Annotated[str, _shaped(r"\*[0-9*]+#", "a code like *855#")]
-Word = Annotated[str, _shaped(r"\S+", "not empty, no spaces")]
-Shown = Annotated[str, _shaped(r"\S(?:.*\S)?", "not empty, one line, no spaces around it")]
-Credential = Annotated[str, _shaped(r"\S*", "no spaces or line ends, also not at its end")]
-PathPart = Annotated[
-    str, _shaped(r"(?!\.{1,2}$)[A-Za-z0-9._~-]*", "only letters, digits, - . _ and ~")
-]
-RedisUrl = Annotated[
-    str, _shaped(r"(?:redis|rediss|unix)://\S+", "must begin with redis://, rediss:// or unix://")
-]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-DatabaseUrl = Annotated[str, AfterValidator(_database)]
-Language = Annotated[str, AfterValidator(_language)]
-
-
-# ---- the rows
 
 
 def _row(default: Any, text: str, **bounds: Any) -> Any:  # noqa: ANN401  # pydantic's own types
@@ -147,6 +64,20 @@ class Settings(BaseSettings):
     )
     host: Host = _row("127.0.0.1", "address the HTTP server listens on")
     port: int = _row(8855, "port the HTTP server listens on", ge=1, le=PORT_MOST)
+    admin_host: Host = _row("127.0.0.1", "address of GATEWAY_ADMIN_PORT")
+    admin_port: int | None = _row(
+        None, "port that serves /ready and /metrics instead of GATEWAY_PORT", ge=1, le=PORT_MOST
+    )
+    connections: int = _row(
+        2000, "open connections to one port; beyond it the longest silent is closed", ge=10
+    )
+    keepalive_s: float = _row(
+        75.0,
+        "an idle connection is closed after it, seconds; a proxy in front must give up sooner",
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
+    )
     database_url: DatabaseUrl = _row(
         "sqlite:///.state/gateway.db", "sqlite:///PATH, or postgresql://… in production"
     )
@@ -154,7 +85,9 @@ class Settings(BaseSettings):
         4, "PostgreSQL connections (and threads) of one process", ge=1, le=64
     )
     redis_url: RedisUrl | None = _row(
-        None, "redis://… for conversations shared by several processes; in memory when not set"
+        None,
+        "redis://HOST:PORT, or redis+cluster://HOST:PORT,HOST:PORT, shares conversations between"
+        " processes; in memory when not set",
     )
     carriers: Carriers = _row(("africastalking",), "carriers to serve, comma-separated")
     callback_secret: PathPart = _row(
@@ -162,6 +95,9 @@ class Settings(BaseSettings):
     )
     callback_allow: Networks = _row(
         (), "addresses or networks that may post callbacks, comma-separated; all when empty"
+    )
+    trusted_proxies: Networks = _row(
+        (), "addresses or networks of proxies in front, whose X-Forwarded-For names the caller"
     )
     service_code: ServiceCode = _row("*855#", "the USSD code people dial")
     shortcode: Word = _row("855", "the number people text, and the sender of our SMS")
@@ -174,11 +110,25 @@ class Settings(BaseSettings):
         ("127.0.0.1:50051",), "Iroha Torii addresses (host:port), comma-separated"
     )
     ledger_ca_file: Path | None = _row(None, "PEM certificates to trust when peers speak TLS")
+    ledger_genesis_file: Path | None = _row(
+        None, "the network's genesis block as JSON: its peers' keys and its hash are then pinned"
+    )
+    ledger_peer_keys: PeerKeys = _row(
+        (), "public keys of the peers that sign blocks, instead of those in the genesis block"
+    )
+    ledger_trusted_block: TrustedBlock | None = _row(
+        None, "HEIGHT:HASH of a block to begin after on a ledger that is older than this gateway"
+    )
     ledger_wait_s: float = _row(
         3.0, "longest wait of a turn for the ledger, seconds", ge=0.1, le=60, allow_inf_nan=False
     )
     bank_domain: Domain = _row("bank", "this bank's domain on the ledger")
     bank_name: Shown = _row("Bakong", "this bank's name as people know it")
+    member_banks: MemberBanks = _row(
+        (),
+        "other banks as people know them, like aba=ABA Bank,wing=Wing; by domain when not named. "
+        "To accounts at the banks named here people can send money",
+    )
     asset_domain: Domain = _row("nbc", "domain of the khr and usd assets on the ledger")
     opener_key_file: Path = _row(Path(".state/keys/opener.key"), "key of opener@<bank>")
     treasury_key_file: Path = _row(
@@ -190,23 +140,26 @@ class Settings(BaseSettings):
     lookups_per_day: int = _row(
         50, "other people's numbers one subscriber may look up in a day", ge=0
     )
+    recoveries_per_day: int = _row(
+        20, "wallets whose key `ussd-gateway recover` may replace in a day", ge=0
+    )
     sms_replies_per_hour: int = _row(20, "SMS answers one number may cause in an hour", ge=0)
+    wrong_pins_per_minute: int = _row(
+        100,
+        "wrong PINs of everybody together, after which none is tried for the rest of a minute; a "
+        "third of it for a million numbers alike. Set a tenth of the PINs of your busiest minute",
+        ge=10,
+    )
     argon2_ops: int = _row(2, "argon2id passes over a PIN", ge=1, le=100)
     argon2_mib: int = _row(19, "argon2id memory for a PIN, MiB", ge=1, le=4096)
     argon2_threads: int = _row(2, "PINs checked at the same time by one process", ge=1, le=64)
     log_level: Literal["debug", "info", "warning", "error"] = _row("info", "least level logged")
 
-    @field_validator("carriers", "callback_allow", "ledger_peers", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _comma_separated(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("redis_url", "limits_file", "ledger_ca_file", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        unset = value == "" and cls.model_fields[info.field_name or ""].default is None
+        return None if unset else value
 
     @classmethod
     def settings_customise_sources(
@@ -220,6 +173,12 @@ class Settings(BaseSettings):
         """Given in code first, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, InitSettingsSource(settings_cls, _file_values())
+
+    @property
+    def bank_names(self) -> dict[str, str]:
+        """Other banks' names by domain."""
+        named = (entry.partition("=") for entry in self.member_banks)
+        return {domain: name for domain, _, name in named}
 
     @property
     def development(self) -> bool:
@@ -241,6 +200,11 @@ class Settings(BaseSettings):
         for name in ("africastalking_user", "africastalking_key"):
             if "africastalking" in self.carriers and not getattr(self, name):
                 raise SettingsError(f"{PREFIX}{name.upper()} is not set: no SMS could be sent")
+        if self.ledger_genesis_file is None and not self.ledger_peer_keys:
+            raise SettingsError(
+                f"{PREFIX}LEDGER_GENESIS_FILE (or {PREFIX}LEDGER_PEER_KEYS) is not set: nothing "
+                "would prove that a block is the network's and not one peer's invention"
+            )
 
 
 def _file_values() -> dict[str, Any]:

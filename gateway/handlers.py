@@ -19,7 +19,14 @@ from menus import effects as e
 
 LOOK_S: Final = 1.2  # turns that move no money answer within 1.5 s
 LATE_S: Final = 0.8  # what a handler may take beyond its origin's deadline
-TOLD: Final = (e.OpenWallet, e.ChangePin, e.Transfer)  # what changes something of worth is logged
+TOLD: Final = (
+    e.OpenWallet,
+    e.ChangePin,
+    e.ChoosePin,
+    e.RenewKey,
+    e.Transfer,
+    e.PayBank,
+)  # what changes something of worth is logged
 LOG = logs.get("handlers")
 
 O_co = TypeVar("O_co", bound=e.Outcome, covariant=True)
@@ -44,7 +51,9 @@ class Handlers:
         set_language: Handler[e.SetLanguage, e.SetLanguageOutcome],
         open_wallet: Handler[e.OpenWallet, e.OpenWalletOutcome],
         change_pin: Handler[e.ChangePin, e.ChangePinOutcome],
-        transfer: Handler[e.Transfer, e.TransferOutcome],
+        choose_pin: Handler[e.ChoosePin, e.ChoosePinOutcome],
+        renew_key: Handler[e.RenewKey, e.RenewKeyOutcome],
+        transfer: Handler[e.Transfer | e.PayBank, e.TransferOutcome],
         read_balance: Handler[e.ReadBalance, e.BalanceOutcome],
         read_last_payment: Handler[e.ReadLastPayment, e.LastPaymentOutcome],
         clock: Clock,
@@ -56,6 +65,8 @@ class Handlers:
         self._set_language = set_language
         self._open_wallet = open_wallet
         self._change_pin = change_pin
+        self._choose_pin = choose_pin
+        self._renew_key = renew_key
         self._transfer = transfer
         self._read_balance = read_balance
         self._read_last_payment = read_last_payment
@@ -79,7 +90,7 @@ class Handlers:
         if self._going_on:
             await asyncio.wait(self._going_on)
 
-    async def _carry_out(self, effect: e.Effect, origin: Origin) -> e.Outcome:  # noqa: PLR0911  # one each
+    async def _carry_out(self, effect: e.Effect, origin: Origin) -> e.Outcome:  # noqa: C901, PLR0911  # one each
         match effect:
             case e.Keep():
                 return await self._quick(self._keep(effect, origin))
@@ -97,11 +108,19 @@ class Handlers:
                 return await self._to_the_end(
                     self._change_pin(effect, origin), origin, late=e.Unconfirmed()
                 )
+            case e.ChoosePin():
+                return await self._to_the_end(
+                    self._choose_pin(effect, origin), origin, late=e.KeyRenewing()
+                )
+            case e.RenewKey():
+                return await self._to_the_end(
+                    self._renew_key(effect, origin), origin, late=e.Unconfirmed()
+                )
             case e.OpenWallet():
                 return await self._to_the_end(
                     self._open_wallet(effect, origin), origin, late=e.WalletOpening()
                 )
-            case e.Transfer():
+            case e.Transfer() | e.PayBank():
                 return await self._to_the_end(
                     self._transfer(effect, origin), origin, late=e.Unconfirmed()
                 )

@@ -7,7 +7,7 @@ text is stored: a payment asked for waits as parsed answers, its code as a keyed
 
 An SMS can be forged, so it pays nothing by itself: the code goes to the real number, and only
 `YES <code> <PIN>` pays. The code is judged before the PIN, three times at most, and a wrong one
-costs no PIN attempt.
+costs no PIN attempt. An SMS that its carrier cannot hand over (`Unheard`) is counted by kind only.
 """
 
 import json
@@ -21,12 +21,13 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from gateway import logs
 from gateway.batch import Batcher
-from gateway.carriers.carrier import SmsMo
+from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.clock import Clock, Entropy
-from gateway.messages import Outgoing, enqueue, replies_since
+from gateway.messages import CODE_MS, Outgoing, enqueue, replies_since
 from gateway.meters import Meters
 from gateway.origin import Origin
-from gateway.stores.sql import Sql, insert_ignore, upsert
+from gateway.stores.dialects import insert_ignore, upsert
+from gateway.stores.sql import Sql
 from gateway.stores.tables import Challenge as ChallengeRow
 from gateway.stores.tables import Heard, table_of
 from gateway.turn import FactsOf, Handle
@@ -37,7 +38,6 @@ from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 
 LOG = logs.get("inbox")
 CODE_DIGITS: Final = 4
-CODE_MS: Final = 5 * 60 * 1000
 WRONG_CODES_MOST: Final = 3
 HOUR_MS: Final = 60 * 60 * 1000
 
@@ -139,6 +139,11 @@ class Inbox:
         done = await self._carry_out(mo, said, facts)
         self._stored(mo, await self._finish(done))
 
+    def ignore(self, why: Unheard) -> None:
+        """Count an SMS that there is no use in hearing."""
+        self._meters.texts.labels(why.value).inc()
+        LOG.info("sms ignored", why=why.value)
+
     def _stored(self, mo: SmsMo, stored: Stored) -> None:
         if stored is Stored.OVER_BUDGET:
             self._meters.texts.labels("over budget").inc()
@@ -228,8 +233,8 @@ def finish(
 
 def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> Stored:
     mo = done.mo
-    row = {"carrier": mo.carrier, "message_id": mo.message_id, "msisdn": mo.msisdn.e164}
-    if not insert_ignore(connection, Heard, [{**row, "at": done.now_ms}]):
+    row = {"carrier": mo.carrier, "message_id": mo.message_id, "at": done.now_ms}
+    if not insert_ignore(connection, Heard, [row]):
         return Stored.REPEAT
     if done.answer is None:
         return Stored.ANSWERED

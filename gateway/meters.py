@@ -54,6 +54,34 @@ class Meters:
         self.ledger_up = Gauge(
             "gateway_ledger_up", "1 while some peer of the ledger answers", registry=self.registry
         )
+        self.disagreements = Counter(
+            "gateway_ledger_disagreements_total",
+            "Transactions about whose final state peers disagree",
+            registry=self.registry,
+        )
+        self.doubts = Counter(
+            "gateway_ledger_doubts_total",
+            "Blocks a peer told that cannot be believed",
+            registry=self.registry,
+        )
+        self.not_tried = Counter(
+            "gateway_pins_not_tried_total",
+            "PINs not tried because too many were wrong in a minute, of the bank or of a block",
+            ["of"],
+            registry=self.registry,
+        )
+        self.cut = Counter(
+            "gateway_connections_cut_total",
+            "Connections closed because they were silent, too many, or found no room",
+            ["why"],
+            registry=self.registry,
+        )
+        self.swept = Counter(
+            "gateway_rows_deleted_total",
+            "Old rows deleted by housekeeping, by table",
+            ["table"],
+            registry=self.registry,
+        )
         self.faults = Counter(
             "gateway_faults_total",
             "Things that should not happen, by room",
@@ -63,3 +91,5 @@ class Meters:
         # Series exist from the start, so that a rate over the first event is right.
         for ends in ("yes", "no"):
             self.turns.labels(ends)
+        for of in ("bank", "block"):
+            self.not_tried.labels(of)

@@ -7,11 +7,12 @@ comes next, so a stop that is not graceful costs nothing but time.
 
 import asyncio
 import gc
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from sqlalchemy import Connection, select
@@ -19,8 +20,9 @@ from sqlalchemy import Connection, select
 from gateway import logs
 from gateway.app import Gateway, gateway_of, key_of
 from gateway.carriers.carrier import Lines
-from gateway.config import Settings, SettingsError
+from gateway.config import PREFIX, Settings, SettingsError
 from gateway.desk.seed import Seeder, Treasury, load_people
+from gateway.door import Door, Patience
 from gateway.stores.migrate import newest_version, schema_version
 from gateway.stores.sessions import SessionKey, SessionsUnavailable
 from gateway.stores.sql import StoreUnavailable
@@ -30,28 +32,32 @@ from gateway.web import Check, application
 LOG = logs.get("serve")
 DRAIN_S: Final = 10.0  # what was begun has this long to end
 RETRY_S: Final = 1.0
+OPERATORS_MOST: Final = 64  # connections to their own port, if they have one
+FILES_OF_OUR_OWN: Final = 256  # operators, stores, the ledger, carriers' APIs, libraries
 
 
 async def serve_forever(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     require_schema(settings)
+    _make_files_possible(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with gateway_of(settings) as gateway:
         background = Background(gateway)
-        runner = web.AppRunner(_application(gateway), access_log=None, shutdown_timeout=DRAIN_S)
+        entrances = _entrances(gateway)
         try:
-            await runner.setup()
-            await _listen(runner, settings)
+            for entrance in entrances:
+                await _open(entrance)
             background.start()
             _rest_the_collector()
             LOG.info("serving", host=settings.host, port=settings.port, env=settings.env)
             await stop.wait()
             LOG.info("stopping")
         finally:
-            await runner.cleanup()
+            for entrance in entrances:
+                await entrance.door.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await gateway.handlers.drain()
@@ -82,32 +88,33 @@ def require_schema(settings: Settings) -> None:
 
 
 class Background:
-    """Outbox, follower and sender, each started again should it ever fall over."""
+    """Outbox, follower, sender and housekeeping, each started again should it ever fall over."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
 
     def start(self) -> None:
-        """Start all three."""
+        """Start them all."""
         gateway = self._gateway
         for name, run in (
             ("outbox", gateway.outbox.run),
             ("follower", gateway.follower.run),
             ("sender", gateway.sender.run),
+            ("housekeeping", gateway.housekeeping.run),
         ):
-            self._tasks.append(asyncio.create_task(self._supervise(name, run), name=name))
+            self._tasks[name] = asyncio.create_task(self._supervise(name, run), name=name)
 
     async def stop(self) -> None:
         """Let what is under way end."""
         self._stopping = True
         self._gateway.outbox.stop()
         self._gateway.sender.stop()
-        outbox, follower, sender = self._tasks or (None, None, None)
-        if follower:
-            follower.cancel()  # a block is settled whole or not at all
-        await asyncio.gather(*filter(None, (outbox, follower, sender)), return_exceptions=True)
+        for name in ("follower", "housekeeping"):
+            if task := self._tasks.get(name):
+                task.cancel()  # what it does is done whole or not at all
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping:
@@ -119,20 +126,65 @@ class Background:
                 await self._gateway.world.clock.sleep(RETRY_S)
 
 
-def _application(gateway: Gateway) -> web.Application:
-    lines = Lines(ussd=gateway.turns.take, sms=gateway.inbox.take, delivery=gateway.sender.reported)
-    routes = [route for carrier in gateway.carriers for route in carrier.routes(lines)]
-    return application(routes, _checks(gateway), gateway.meters, gateway.world.entropy)
+class Entrance(NamedTuple):
+    """A door, where it opens, and which settings say so."""
+
+    door: Door
+    host: str
+    port: int
+    settings: str
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+def _entrances(gateway: Gateway) -> list[Entrance]:
+    """The carriers' address, and one for operators when it is to be another."""
+    settings, meters, entropy = gateway.settings, gateway.meters, gateway.world.entropy
+    checks, apart = _checks(gateway), settings.admin_port is not None
+
+    def door(routes: Sequence[web.RouteDef], checks: dict[str, Check] | None, most: int) -> Door:
+        app = application(routes, checks, meters, entropy)
+        return Door(app, Patience(idle_s=settings.keepalive_s, most=most), meters.cut, DRAIN_S)
+
+    public = door(_callbacks(gateway), None if apart else checks, settings.connections)
+    entrances = [Entrance(public, settings.host, settings.port, PREFIX)]
+    if settings.admin_port is not None:
+        own = door((), checks, OPERATORS_MOST)
+        entrances.append(Entrance(own, settings.admin_host, settings.admin_port, f"{PREFIX}ADMIN_"))
+    return entrances
+
+
+def _callbacks(gateway: Gateway) -> list[web.RouteDef]:
+    lines = Lines(
+        ussd=gateway.turns.take,
+        sms=gateway.inbox.take,
+        delivery=gateway.sender.reported,
+        unheard=gateway.inbox.ignore,
+    )
+    return [route for carrier in gateway.carriers for route in carrier.routes(lines)]
+
+
+async def _open(entrance: Entrance) -> None:
+    host, port = entrance.host, entrance.port
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await entrance.door.open(host, port)
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
-            "set GATEWAY_HOST or GATEWAY_PORT"
+            f"cannot listen on {host}:{port} ({error.strerror}): "
+            f"set {entrance.settings}HOST or {entrance.settings}PORT"
         ) from error
+
+
+def _make_files_possible(settings: Settings) -> None:
+    """Each connection is an open file, of which most systems let a process have 1,024 at first."""
+    wanted = settings.connections + FILES_OF_OUR_OWN
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        except (ValueError, OSError):
+            raise SettingsError(
+                f"GATEWAY_CONNECTIONS={settings.connections} needs {wanted} open files and this "
+                f"process may have {most}: raise its limit, or set fewer"
+            ) from None
 
 
 def _checks(gateway: Gateway) -> dict[str, Check]:
@@ -141,7 +193,7 @@ def _checks(gateway: Gateway) -> dict[str, Check]:
 
     async def database() -> str | None:
         try:
-            await world.sql.run(_look, [None], timeout_s=1.0)
+            await world.sql.run(_look, [None], timeout_s=1.0, only_reads=True)
         except StoreUnavailable:
             return "the database does not answer"
         return None

@@ -4,6 +4,10 @@ A turn is claimed in the session store before any effect runs, so that of any nu
 callbacks, on any number of processes, one does the work and the others get its page. A claim past
 its deadline is taken over: safe, because every effect and every PIN attempt is unique in SQL on
 (carrier, session, turn). No raw text is stored or logged: see accepted.py.
+
+A page can reach the phone although its record was lost (the store was away at that moment). What
+is typed at it answers a question that nobody here knows, so it is not read: the last page that has
+a record is shown again, and answered anew.
 """
 
 import json
@@ -182,15 +186,16 @@ class Turns:
         """Our turn: repeat the last page, or take what is new and finish."""
         record = self._load(claim.record) if claim.record else None
         new = record.accepted.read(mo.text, self._mac) if record else None
-        if record and (record.end or not isinstance(new, Fresh)):
+        if record and (record.end or not new):
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
             return record.mt
         try:
-            if record and isinstance(new, Fresh):
-                after = await self._go_on(mo, record, new)
+            if record and new:
+                torn = claim.torn
+                after = self._again(mo, record) if torn else await self._go_on(mo, record, new)
             else:
-                after = await self._begin(mo, claim.previous)
+                after = await self._begin(mo, claim)
         except BaseException:
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
@@ -217,11 +222,15 @@ class Turns:
     def _load(self, dumped: bytes) -> Record:
         return self._dumped.pop(dumped, None) or Record.load(dumped)
 
-    async def _begin(self, mo: UssdMo, previous: bytes | None) -> Record:
-        """A session's first turn; what was dialled at once is a deep dial."""
+    async def _begin(self, mo: UssdMo, claim: Claim) -> Record:
+        """A session's first turn; what was dialled at once is a deep dial.
+
+        When the first turn's record was lost, the text holds answers too: none of it is read.
+        """
         origin, facts = self._origin(mo, 0), await self._facts(mo.msisdn)
-        dialled = mo.text.split(SEPARATOR) if mo.text else []
-        turn = self._engine.begin(facts, dialled=dialled, previous=self._resumable(previous))
+        dialled = mo.text.split(SEPARATOR) if mo.text and not claim.torn else []
+        previous = self._resumable(claim.previous)
+        turn = self._engine.begin(facts, dialled=dialled, previous=previous)
         turn = await self._effects(turn, facts, origin)
         return self._record(turn, 0, Accepted.first(mo.text, turn.consumed, self._mac))
 
@@ -233,6 +242,19 @@ class Turns:
         turn = await self._effects(turn, facts, origin)
         accepted = record.accepted.then(mo.text, secret=record.secret, mac=self._mac)
         return self._record(turn, number, accepted)
+
+    def _again(self, mo: UssdMo, record: Record) -> Record:
+        """The last page once more, since what came of the turn after it was lost.
+
+        The lost turn may have had effects under its number, so that is used up. What was typed
+        meanwhile may hold a PIN.
+        """
+        LOG.warning("a turn's record was lost: the page before it is shown again")
+        return record._replace(
+            turn=record.turn + 1,
+            accepted=record.accepted.then(mo.text, secret=True, mac=self._mac),
+            at=self._clock.now().timestamp(),
+        )
 
     def _origin(self, mo: UssdMo, number: int) -> Origin:
         deadline = self._clock.monotonic() + self._wait_s

@@ -10,6 +10,10 @@ account, the key's version, the argon2 cost and the KEK's version as associated 
 swapped by somebody who can write to the database refuse to open. The outer layer can be replaced
 without any PIN (`Vault.rewrap`), which is what rotates a KEK.
 
+A wallet whose owner has yet to choose a PIN has the outer layer only. Such a key is good for one
+thing, being replaced: which layers a blob has is its first byte, authentic like the rest, and
+`open` and `open_without_pin` each refuse what is the other's.
+
 Nothing here stores, logs or counts. No secret may enter an exception's text or a repr.
 """
 
@@ -33,6 +37,7 @@ SALT_BYTES: Final = argon2id.SALTBYTES
 _NONCE_BYTES: Final = bindings.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 
 TWO_LAYERS: Final = 1  # the first byte of a blob; a later form gets another number
+OUTER_ONLY: Final = 2
 _HEAD: Final = struct.Struct(">BII")  # form, argon2 passes, argon2 KiB
 _VERSION: Final = struct.Struct(">I")
 
@@ -83,8 +88,12 @@ class Sealed:
 
     key_version: int
     kek_version: int
-    salt: bytes
+    salt: bytes  # empty while no PIN is chosen
     blob: bytes = field(repr=False)
+
+    @property
+    def has_pin(self) -> bool:
+        return bool(self.salt)
 
 
 class Vault:
@@ -130,13 +139,23 @@ class Vault:
         inner = self._lock(under.key, secret, _inner_address(account_id, key_version, head))
         return self._outer(account_id, key_version, head, under.salt, inner)
 
+    def seal_without_pin(self, account_id: str, key_version: int, secret: bytes) -> Sealed:
+        """The outer layer alone, until the owner chooses a PIN."""
+        head = _HEAD.pack(OUTER_ONLY, 0, 0)
+        return self._outer(account_id, key_version, head, b"", secret)
+
+    def open_without_pin(self, account_id: str, sealed: Sealed) -> bytes:
+        """The secret that `seal_without_pin` sealed."""
+        _, secret = self._unwrap(account_id, sealed, OUTER_ONLY)
+        return secret
+
     async def open(self, account_id: str, sealed: Sealed, pin: Pin) -> bytes:
         """The secret. `WrongPinKey` alone says that the PIN is another.
 
         The outer layer opens first, so that damaged rows cost no argon2, and what the head says of
         the cost is authentic before it is spent.
         """
-        head, inner = self._unwrap(account_id, sealed)
+        head, inner = self._unwrap(account_id, sealed, TWO_LAYERS)
         _, passes, kib = _HEAD.unpack(head)
         under = await self._argon2(pin, sealed.salt, Cost(passes, kib))
         try:
@@ -145,10 +164,10 @@ class Vault:
             raise WrongPinKey from None
 
     def rewrap(self, account_id: str, sealed: Sealed) -> Sealed:
-        """The same inner layer under the newest KEK; needs no PIN."""
+        """What is inside under the newest KEK; needs no PIN."""
         if sealed.kek_version == self._kek.newest:
             return sealed
-        head, inner = self._unwrap(account_id, sealed)
+        head, inner = self._unwrap(account_id, sealed, TWO_LAYERS, OUTER_ONLY)
         return self._outer(account_id, sealed.key_version, head, sealed.salt, inner)
 
     def wrap(self, purpose: str, address: tuple[str, ...], secret: bytes) -> bytes:
@@ -165,21 +184,25 @@ class Vault:
         key = self._key(version, f"wrap/{purpose}")
         return _unlock(key, wrapped[_VERSION.size :], _address(purpose, *address))
 
-    def mac(self, purpose: str, data: bytes) -> bytes:
-        """A keyed hash that means nothing under another purpose: 32 bytes."""
-        return self._mac(self._kek.newest, purpose, data)
+    def mac(self, purpose: str, data: bytes, like: bytes = b"") -> bytes:
+        """A keyed hash that means nothing under another purpose; 36 bytes.
+
+        It begins with the KEK version that made it, so that it is known again after a rotation:
+        what is to be compared is made `like` it, while that version is kept.
+        """
+        purpose = f"mac/{purpose}"
+        version = int.from_bytes(like[: _VERSION.size]) if like else self._kek.newest
+        try:
+            key = self._kek.derive(version, purpose)
+        except KekVersionMissing:  # nothing is like it any longer
+            version = self._kek.newest
+            key = self._kek.derive(version, purpose)
+        made = hashlib.blake2b(data, key=key, digest_size=KEY_BYTES).digest()
+        return _VERSION.pack(version) + made
 
     def is_mac(self, purpose: str, data: bytes, mac: bytes) -> bool:
-        """Was `mac` made of `data`, under any KEK version still kept? In constant time."""
-        matches = [
-            hmac.compare_digest(self._mac(version, purpose, data), mac)
-            for version in self._kek.versions
-        ]
-        return any(matches)
-
-    def _mac(self, version: int, purpose: str, data: bytes) -> bytes:
-        key = self._key(version, f"mac/{purpose}")
-        return hashlib.blake2b(data, key=key, digest_size=KEY_BYTES).digest()
+        """Was `mac` made of `data`, under a KEK version that is kept? In constant time."""
+        return hmac.compare_digest(self.mac(purpose, data, mac), mac)
 
     def _key(self, version: int, purpose: str) -> bytes:
         try:
@@ -210,10 +233,10 @@ class Vault:
         outer = self._lock(self._key(version, "wallet"), inner, address)
         return Sealed(key_version, version, salt, head + outer)
 
-    def _unwrap(self, account_id: str, sealed: Sealed) -> tuple[bytes, bytes]:
+    def _unwrap(self, account_id: str, sealed: Sealed, *forms: int) -> tuple[bytes, bytes]:
         head, outer = sealed.blob[: _HEAD.size], sealed.blob[_HEAD.size :]
-        if len(head) < _HEAD.size or head[0] != TWO_LAYERS:
-            raise DoesNotOpen("not a form of sealed key that this release knows")
+        if len(head) < _HEAD.size or head[0] not in forms:
+            raise DoesNotOpen("not a form of sealed key that is wanted here")
         address = _outer_address(
             account_id, sealed.key_version, sealed.kek_version, head, sealed.salt
         )

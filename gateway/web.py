@@ -24,9 +24,15 @@ LOG = logs.get("web")
 
 
 def application(
-    routes: Sequence[web.RouteDef], checks: dict[str, Check], meters: Meters, entropy: Entropy
+    routes: Sequence[web.RouteDef],
+    checks: dict[str, Check] | None,
+    meters: Meters,
+    entropy: Entropy,
 ) -> web.Application:
-    """The server's application; `checks` decide `/ready`."""
+    """One address's application. `checks` decide `/ready`.
+
+    Without them it tells strangers no more than `/health`: readiness and metrics are elsewhere.
+    """
     process, numbers = entropy(6).hex(), count(1)
 
     def traced(route: web.RouteDef) -> web.RouteDef:
@@ -52,7 +58,7 @@ def application(
         return web.json_response({"status": "ok"})
 
     async def ready(_request: web.Request) -> web.Response:
-        words = {name: await check() for name, check in checks.items()}
+        words = {name: await check() for name, check in (checks or {}).items()}
         status = 200 if not any(words.values()) else 503
         return web.json_response(
             {"ready": status == 200, **{name: word or "ok" for name, word in words.items()}},  # noqa: PLR2004
@@ -64,7 +70,9 @@ def application(
             body=generate_latest(meters.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
-    own = (web.get("/health", health), web.get("/ready", ready), web.get("/metrics", metrics))
+    own = [web.get("/health", health)]
+    if checks is not None:
+        own += [web.get("/ready", ready), web.get("/metrics", metrics)]
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.add_routes([traced(route) for route in (*routes, *own)])
     return app

@@ -17,7 +17,8 @@ from servers import Run, free_port
 
 from gateway.clock import Entropy
 from gateway.stores.migrate import migrate
-from gateway.stores.sql import Sql, open_sql
+from gateway.stores.runners import open_sql
+from gateway.stores.sql import Sql
 
 PATIENCE_S = 30.0  # a busy machine is no reason to fail
 _RUN = pytest.StashKey[Run]()

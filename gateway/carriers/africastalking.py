@@ -7,14 +7,22 @@ accepted prefix tells what is new. An unescaped `+` arrives as a space; `text` m
 The reply is text/plain, `CON ` or `END ` and the page, within 10 seconds.
 
 SMS in: `POST …/sms`, fields `from, to, text, date, id, linkId?, networkCode?`; posted every
-minute again until a 200. Delivery reports: `POST …/delivery`, fields `id, status, phoneNumber,
-networkCode, failureReason?, retryCount?`; only Success, Failed and Rejected are final.
+minute again, for twelve hours, until a 200. So whatever a phone or another sender can cause gets
+one: a `from` that is a name, a short code or empty cannot be answered, and a text longer than
+phones write is no command; both are counted and dropped. A form without an `id`, though, is none
+that Africa's Talking documents: without it one message could be acted upon twice, so it is refused,
+and the twelve hours are the time to mend whichever side is wrong before the message is lost.
+
+Delivery reports: `POST …/delivery`, fields `id, status, phoneNumber, networkCode, failureReason?,
+retryCount?`; only Success, Failed and Rejected are final.
 End of session: `POST …/events`; it may be late, doubled or never come, and its `input` and
 `lastAppResponse` may hold a PIN, so it is acknowledged unread.
 
 SMS out: the official SDK's `SMSService.send`, pointed at a configurable base URL. It is
-synchronous (`requests`, 3 s to connect and 9 s to read, no retry), so it runs in threads of its
-own. A timeout is ambiguous and there is no idempotency key: a message may be sent twice.
+synchronous (3 s to connect, 9 s between two bytes of the answer, no retry), so it runs in threads
+of its own. There is no idempotency key: what may have been sent is told apart from what surely was
+not. Not sent: no connection, HTTP 4xx or 503, an answer that names no recipient, and the statuses
+that say so. Perhaps sent: no answer in time, a torn or unreadable one, any other HTTP 5xx.
 
 Sources: docs.africastalking.com (sms/callback, sms/notifications, sms/deliveryreports),
 help.africastalking.com articles 484351, 742510 and 1284071, africastalking 2.0.3. No signature
@@ -22,17 +30,16 @@ scheme and no address list are published: the secret path and an allow-list stan
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
-from africastalking.Service import AfricasTalkingException
+import requests
 from africastalking.SMS import SMSService
 from aiohttp import web
-from requests import RequestException
+from urllib3.exceptions import MaxRetryError
 
 from gateway.carriers.carrier import (
     Delivery,
@@ -40,15 +47,20 @@ from gateway.carriers.carrier import (
     Lines,
     SendFailed,
     SendRefused,
+    SendUncertain,
     SmsMo,
+    Unheard,
     UssdMo,
 )
 from gateway.carriers.http import Form, Gate, field
 from gateway.config import Settings
+from menus.encoding import SEPTETS_JOINED
 from menus.kinds import Msisdn
 
 TEXT_MAX = 1024
+SMS_TEXT_MAX = 10 * SEPTETS_JOINED  # ten SMS joined: phones make no longer one
 SEND_THREADS = 8
+SEND_S: Final = 12.5  # a whole send, however slowly its answer trickles
 ACCEPTED = (100, 101, 102)  # processed, sent, queued
 MAY_BE_TRIED_AGAIN = (405, 500, 501, 502)  # balance used up, internal, gateway
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -61,7 +73,11 @@ _FINAL = {
 
 
 class _Sms(SMSService):  # type: ignore[misc]  # the SDK carries no types
-    """The SDK's own service with its base URL as a constructor argument."""
+    """The SDK's own service, with its base URL as a constructor argument.
+
+    `send` returns the whole response: of an HTTP error the SDK would tell the text only, and
+    whether a message may be sent again hangs on the status.
+    """
 
     def __init__(self, base_url: str, username: str, api_key: str) -> None:
         self._chosen = base_url.rstrip("/") + "/version1"
@@ -70,16 +86,29 @@ class _Sms(SMSService):  # type: ignore[misc]  # the SDK carries no types
     def _init_service(self) -> None:
         self._baseUrl = self._contentUrl = self._chosen
 
+    def _make_request(
+        self,
+        url: str,
+        method: str,
+        *,
+        callback: None = None,
+        **request: Any,  # noqa: ANN401  # the SDK's own: headers, form, timeouts
+    ) -> requests.Response:
+        del callback  # its errors would be lost
+        # A redirection would make a GET of it; the timeouts are the SDK's.
+        return requests.request(method, url, allow_redirects=False, **request)  # noqa: S113  # they are among `request`
+
 
 class AfricasTalking:
     """One account at Africa's Talking."""
 
     name = "africastalking"
 
-    def __init__(self, gate: Gate, sms: _Sms, sender: str) -> None:
+    def __init__(self, gate: Gate, sms: _Sms, sender: str, *, send_s: float = SEND_S) -> None:
         self._gate = gate
         self._sms = sms
         self._sender = sender
+        self._send_s = send_s
         self._threads = ThreadPoolExecutor(SEND_THREADS, thread_name_prefix="africastalking")
 
     @classmethod
@@ -102,7 +131,11 @@ class AfricasTalking:
             return web.Response(body=page.encode(), content_type="text/plain", charset="utf-8")
 
         async def sms(form: Form) -> web.Response:
-            await lines.sms(_sms_mo(form))
+            match _sms_mo(form):
+                case SmsMo() as mo:
+                    await lines.sms(mo)
+                case Unheard() as why:
+                    lines.unheard(why)
             return web.Response(text="ok")
 
         async def delivery(form: Form) -> web.Response:
@@ -115,46 +148,76 @@ class AfricasTalking:
 
         base = "/africastalking/{secret}/"
         handlers = {"ussd": ussd, "sms": sms, "delivery": delivery, "events": events}
-        return [self._gate.post(base + name, handler) for name, handler in handlers.items()]
+        routes = {name: self._gate.post(base + name, each) for name, each in handlers.items()}
+        routes["sms"] = _forgiving(routes["sms"], lines)
+        return [*routes.values()]
 
     async def send(self, to: Msisdn, text: str) -> str | None:
         """One SMS through the SDK, in a thread of its own."""
-        send = partial(self._sms.send, text, [to.e164], self._sender)
+        sending = self._threads.submit(self._sms.send, text, [to.e164], self._sender)
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, send)
-        except (AfricasTalkingException, RequestException, ValueError) as error:
-            # The SDK's text may quote the request: its kind is all that may be told.
-            raise SendFailed(type(error).__name__) from None
-        return _accepted(answer)
+            async with asyncio.timeout(self._send_s):
+                response = await asyncio.wrap_future(sending)
+        except TimeoutError:
+            begun = not sending.cancelled()
+            raise (SendUncertain if begun else SendFailed)("no answer in time") from None
+        except requests.RequestException as error:
+            # The error's own text may quote the request: its kind is all that may be told.
+            fate = SendFailed if _surely_not_sent(error) else SendUncertain
+            raise fate(type(error).__name__) from None
+        return _accepted(response)
 
     async def close(self) -> None:
         """Let running sends end; new ones are refused."""
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
 
-def _accepted(answer: Any) -> str | None:  # noqa: ANN401  # whatever a carrier answers
+def _forgiving(route: web.RouteDef, lines: Lines) -> web.RouteDef:
+    """The same route, where a body too big to be read is an SMS too long to be heard."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            return await route.handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            lines.unheard(Unheard.TOO_LONG)
+            return web.Response(text="ok")
+
+    return web.RouteDef(route.method, route.path, handler, route.kwargs)
+
+
+def _surely_not_sent(error: requests.RequestException) -> bool:
+    """Whether the request cannot have reached the carrier."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)  # others may come in mid-answer
+    # It is told never to retry, and then gives up with this error only where it cannot connect.
+    reason = error.args[0] if error.args else None
+    return isinstance(error, requests.ConnectionError) and isinstance(reason, MaxRetryError)
+
+
+def _accepted(response: requests.Response) -> str | None:
     """The message id of an accepted send; raises for everything else."""
+    http = response.status_code
+    if http // 100 != 2:  # noqa: PLR2004  # 2xx
+        perhaps = (
+            http >= HTTPStatus.INTERNAL_SERVER_ERROR and http != HTTPStatus.SERVICE_UNAVAILABLE
+        )
+        raise (SendUncertain if perhaps else SendFailed)(f"HTTP {http}")
     try:
-        # The SDK parses only a bare application/json; with a charset it hands the text on.
-        body = json.loads(answer) if isinstance(answer, str) else answer
-        recipient = body["SMSMessageData"]["Recipients"][0]
-        code = int(recipient["statusCode"])
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise SendFailed("an answer of an unknown form") from None
+        recipients = response.json()["SMSMessageData"]["Recipients"]
+        code = int(recipients[0]["statusCode"]) if recipients else None
+    except (KeyError, TypeError, ValueError):
+        raise SendUncertain("an answer of an unknown form") from None
     if code in ACCEPTED:
-        message_id = recipient.get("messageId")
+        message_id = recipients[0].get("messageId")
         return str(message_id) if message_id not in (None, "None") else None
-    if code in MAY_BE_TRIED_AGAIN:
-        raise SendFailed(f"status {code}")
+    if code is None or code in MAY_BE_TRIED_AGAIN:
+        raise SendFailed("no recipient" if code is None else f"status {code}")
     raise SendRefused(f"status {code}")
 
 
-def _msisdn(form: Form, name: str) -> Msisdn:
-    digits = field(form, name, longest=32).strip().removeprefix("+")
-    number = "+" + digits
-    if not _E164.fullmatch(number):
-        raise web.HTTPBadRequest(text=f"{name} is not a phone number\n")
-    return Msisdn(number)
+def _number(written: str) -> Msisdn | None:
+    number = "+" + written.strip().removeprefix("+")
+    return Msisdn(number) if _E164.fullmatch(number) else None
 
 
 def _id(form: Form, name: str) -> str:
@@ -165,24 +228,28 @@ def _id(form: Form, name: str) -> str:
 
 
 def _ussd_mo(form: Form) -> UssdMo:
+    msisdn = _number(field(form, "phoneNumber", longest=32))
+    if msisdn is None:
+        raise web.HTTPBadRequest(text="phoneNumber is not a phone number\n")
     return UssdMo(
         carrier=AfricasTalking.name,
         session=_id(form, "sessionId"),
-        msisdn=_msisdn(form, "phoneNumber"),
+        msisdn=msisdn,
         network=field(form, "networkCode", longest=16, default=""),
         service_code=field(form, "serviceCode", longest=32, default=""),
         text=field(form, "text", longest=TEXT_MAX, default=""),
     )
 
 
-def _sms_mo(form: Form) -> SmsMo:
-    return SmsMo(
-        carrier=AfricasTalking.name,
-        message_id=_id(form, "id"),
-        msisdn=_msisdn(form, "from"),
-        shortcode=field(form, "to", longest=32, default=""),
-        text=field(form, "text", longest=TEXT_MAX, default=""),
-    )
+def _sms_mo(form: Form) -> SmsMo | Unheard:
+    message_id = _id(form, "id")
+    msisdn, text = _number(form.get("from", "")), form.get("text", "")
+    if msisdn is None:
+        return Unheard.NO_NUMBER
+    if len(text) > SMS_TEXT_MAX:
+        return Unheard.TOO_LONG
+    shortcode = field(form, "to", longest=32, default="")
+    return SmsMo(AfricasTalking.name, message_id, msisdn, shortcode, text)
 
 
 def _report(form: Form) -> DeliveryReport:

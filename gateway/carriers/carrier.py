@@ -59,10 +59,17 @@ class SmsMo:
         return f"SmsMo({self.carrier}/{self.message_id}, {len(self.text)} characters)"
 
 
+class Unheard(Enum):
+    """Why an SMS that a carrier brought is not acted upon."""
+
+    NO_NUMBER = "no number"  # from a name or a short code: there is nobody to answer
+    TOO_LONG = "too long"  # longer than a phone makes one
+
+
 class Delivery(Enum):
     """What a delivery report says of an SMS of ours."""
 
-    ON_ITS_WAY = "sent"
+    ON_ITS_WAY = "on its way"
     DELIVERED = "delivered"
     FAILED = "failed"
 
@@ -81,7 +88,11 @@ class SendRefused(Exception):
 
 
 class SendFailed(Exception):
-    """Not sent, or not known to be: may be tried again. A repeat is harmless by its reference."""
+    """Surely not sent: it may be tried again, as often as it takes."""
+
+
+class SendUncertain(Exception):
+    """Perhaps sent: no answer came, or none that can be read. It is repeated once at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +100,13 @@ class Lines:
     """The service's side of a carrier edge: what a callback is handed to.
 
     `sms` returns once the message's effect is committed, so that only then the carrier is told
-    to forget it.
+    to forget it. `unheard` is told of one that the carrier may forget at once.
     """
 
     ussd: Callable[[UssdMo], Awaitable[UssdMt]]
     sms: Callable[[SmsMo], Awaitable[None]]
     delivery: Callable[[DeliveryReport], Awaitable[None]]
+    unheard: Callable[[Unheard], None]
 
 
 class Carrier(Protocol):
@@ -106,7 +118,11 @@ class Carrier(Protocol):
         """The HTTP routes this carrier calls."""
 
     async def send(self, to: Msisdn, text: str) -> str | None:
-        """Send one SMS; returns the carrier's id. Raises `SendRefused` or `SendFailed`."""
+        """Send one SMS; returns the carrier's id.
+
+        Raises `SendRefused` or `SendFailed` only where it was surely not sent; whatever else is
+        raised counts as `SendUncertain`.
+        """
 
     async def close(self) -> None:
         """Let go of threads and connections."""

@@ -12,21 +12,24 @@ Rules, all under the lock of the wallet's row:
     Reserved by a worker that is gone (`at` is older than a lease), it is tried again under the
     same count. Anything else is a new reservation.
 5.  Whoever lost its lease learns nothing from its attempt.
+6.  While too many PINs of everybody's are wrong (`spraying`), nothing is reserved.
 
 Every operation may be rerun whole. No PIN and no key is seen here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, Protocol, TypeVar
+from functools import partial
+from typing import Final, Literal, Protocol, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection
 
+from gateway.desk import attempt_rows
+from gateway.desk.attempt_rows import AttemptRow, Rows, WalletRow
+from gateway.desk.spraying import Budget, Exhausted, Spent
 from gateway.desk.times import from_ms
 from gateway.messages import Outgoing, enqueue
-from gateway.stores.sql import insert_ignore
-from gateway.stores.tables import Attempt, Subscriber, Wallet, table_of
 from gateway.vault import Sealed
 from menus.effects import PinLocked, PinOutcome, Unavailable, Unconfirmed, WalletHeld, WrongPin
 from menus.kinds import Msisdn
@@ -35,9 +38,7 @@ from menus.text.load import Texts
 
 LEASE_MS: Final = 5_000  # a worker that has not judged by then is gone; less than a turn's claim
 JUDGING_MS: Final = 60_000  # how long the last attempt before a hold keeps others out
-KEPT_MS: Final = 24 * 3_600_000  # no carrier repeats a turn after a day
-
-_WALLET, _ATTEMPT, _SUBSCRIBER = table_of(Wallet), table_of(Attempt), table_of(Subscriber)
+HELD_AT: Final = 10  # wrong PINs since the last right one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class PinRules:
     """How many wrong PINs since the last right one lock for how long, and when it is enough."""
 
     locks: tuple[tuple[int, timedelta], ...] = ((3, timedelta(minutes=30)), (5, timedelta(days=1)))
-    held_at: int = 10
+    held_at: int = HELD_AT
 
     def lock_ms(self, wrong: int) -> int:
         """What reaching exactly `wrong` locks for; 0 when it is no threshold."""
@@ -96,62 +97,33 @@ Judgement = PinOutcome | Unconfirmed | Unavailable
 
 
 def reserve(
-    rules: PinRules, texts: Texts, connection: Connection, items: Sequence[Reserve]
-) -> Sequence[Reserved | Judgement]:
+    rules: PinRules,
+    budget: Budget,
+    texts: Texts,
+    connection: Connection,
+    items: Sequence[Reserve],
+) -> Sequence[Reserved | Judgement | Exhausted]:
     """Count attempts before they are tried, or say why they are not."""
-    guard = _Guard(rules, texts, connection)
-    return guard.each(items, guard.reserve)
+    guard = _Guard(rules, texts, connection, items)
+    spent = Spent(connection, budget, max(item.now_ms for item in items))
+    return guard.each(items, partial(guard.reserve, spent))
 
 
 def judge(
     rules: PinRules, texts: Texts, connection: Connection, items: Sequence[Judge]
 ) -> Sequence[Judgement | None]:
     """Record what became of attempts; None for those that were right."""
-    guard = _Guard(rules, texts, connection)
+    guard = _Guard(rules, texts, connection, items)
     return guard.each(items, guard.judge)
 
 
-# ---- statements, prepared once: a PIN costs several, and thousands come together
+def forgive(connection: Connection, accounts: Sequence[str], held_at: int = HELD_AT) -> None:
+    """Forget what was counted against PINs that are no more; what that had held is held no longer.
 
-
-_WALLETS = (
-    select(_WALLET)
-    .where(_WALLET.c.account_id.in_(bindparam("accounts", expanding=True)))
-    .order_by(_WALLET.c.account_id)
-    .with_for_update()
-)
-_ATTEMPTS = select(_ATTEMPT).where(_ATTEMPT.c.turn_key.in_(bindparam("turns", expanding=True)))
-_MARK = (
-    update(_ATTEMPT)
-    .where(_ATTEMPT.c.turn_key == bindparam("b_turn"))
-    .values(state=bindparam("b_state"), at=bindparam("b_at"))
-)
-_SET_COUNT = (
-    update(_WALLET)
-    .where(
-        _WALLET.c.account_id == bindparam("b_account"),
-        _WALLET.c.wrong_pins == bindparam("b_wrong_before"),
-        _WALLET.c.locked_until == bindparam("b_until_before"),
-    )
-    .values(wrong_pins=bindparam("b_wrong"), locked_until=bindparam("b_until"))
-)
-_HOLD = (
-    update(_WALLET)
-    .where(_WALLET.c.account_id == bindparam("b_account"), _WALLET.c.state == "open")
-    .values(state="held")
-)
-_of_accounts = _ATTEMPT.c.account_id.in_(bindparam("accounts", expanding=True))
-_SWEEP = (
-    update(_ATTEMPT).where(_of_accounts, _ATTEMPT.c.state == "reserved").values(state="given_back")
-)
-_FORGET = delete(_ATTEMPT).where(_of_accounts, _ATTEMPT.c.at < bindparam("before"))
-_BEING_TRIED = select(func.count()).where(
-    _ATTEMPT.c.account_id == bindparam("account"),
-    _ATTEMPT.c.turn_key != bindparam("turn"),
-    _ATTEMPT.c.state == "reserved",
-    _ATTEMPT.c.at > bindparam("since"),
-)
-_LANGUAGE = select(_SUBSCRIBER.c.language).where(_SUBSCRIBER.c.msisdn == bindparam("number"))
+    Under the wallets' lock. An operator's hold stays: it counted nothing.
+    """
+    if accounts:
+        attempt_rows.forgive(connection, accounts, held_at)
 
 
 class _Item(Protocol):
@@ -165,78 +137,66 @@ class _Item(Protocol):
 
 T = TypeVar("T", bound=_Item)
 R = TypeVar("R")
-WalletRow = Row[Any]
-AttemptRow = Row[Any]
 
 
 class _Guard:
-    """The rules at work on locked wallets, each of them once; writes for all of them together."""
+    """The rules at work on locked wallets, each of them once."""
 
-    def __init__(self, rules: PinRules, texts: Texts, connection: Connection) -> None:
+    def __init__(
+        self, rules: PinRules, texts: Texts, connection: Connection, items: Sequence[_Item]
+    ) -> None:
         self._rules = rules
         self._texts = texts
-        self._connection = connection
-        self._new: list[dict[str, Any]] = []
-        self._marks: list[dict[str, Any]] = []
-        self._counts: list[dict[str, Any]] = []
-        self._right_accounts: list[str] = []
+        self._rows = Rows(
+            connection, [item.account_id for item in items], [item.turn_key for item in items]
+        )
 
     def each(
         self, items: Sequence[T], one: Callable[[T, WalletRow, AttemptRow | None], R]
     ) -> list[R | Judgement]:
-        """Lock the wallets in order of their ids, decide one after the other, then write."""
-        accounts = sorted(item.account_id for item in items)
-        turns = [item.turn_key for item in items]
-        wallets = _by_first(self._connection.execute(_WALLETS, {"accounts": accounts}))
-        attempts = _by_first(self._connection.execute(_ATTEMPTS, {"turns": turns}))
+        """Decide one after the other, then write for all of them together."""
+        rows = self._rows
         results: list[R | Judgement] = []
         for item in items:
-            wallet, attempt = wallets.get(item.account_id), attempts.get(item.turn_key)
+            wallet, attempt = rows.wallets.get(item.account_id), rows.attempts.get(item.turn_key)
             foreign = attempt is not None and attempt.account_id != item.account_id
             if wallet is None or wallet.state == "closed" or foreign:
                 results.append(Unavailable())
             else:
                 results.append(one(item, wallet, attempt))
-        self._write(min(item.now_ms for item in items))
+        rows.write(min(item.now_ms for item in items))
         return results
-
-    def _write(self, now_ms: int) -> None:
-        written = insert_ignore(self._connection, Attempt, self._new) - len(self._new)
-        for statement, rows in ((_MARK, self._marks), (_SET_COUNT, self._counts)):
-            if rows:
-                written += self._connection.execute(statement, rows).rowcount - len(rows)
-        if written:
-            raise AssertionError("an attempt or a count moved under its lock")
-        if self._right_accounts:
-            accounts = {"accounts": self._right_accounts}
-            self._connection.execute(_SWEEP, accounts)
-            self._connection.execute(_FORGET, {**accounts, "before": now_ms - KEPT_MS})
 
     # ---- before
 
     def reserve(
+        self, spent: Spent, item: Reserve, wallet: WalletRow, attempt: AttemptRow | None
+    ) -> Reserved | Judgement | Exhausted:
+        counted = attempt is not None and attempt.state == "reserved"
+        if attempt is not None and counted and attempt.at > item.now_ms - LEASE_MS:
+            return Unconfirmed()  # it is being tried at this moment, and may well be right
+        refusal = None if counted else self._not_tried(item, wallet, attempt)
+        not_now = refusal or spent.exhausted(item.account_id)
+        if not_now is not None:
+            return not_now
+        if attempt is None:
+            self._rows.add(item.turn_key, item.account_id, item.now_ms)
+        else:
+            self._rows.mark(item.turn_key, "reserved", item.now_ms)
+        if not counted:
+            self._raise(wallet, item.now_ms)
+        return _reserved(item, wallet)
+
+    def _not_tried(
         self, item: Reserve, wallet: WalletRow, attempt: AttemptRow | None
-    ) -> Reserved | Judgement:
-        state = None if attempt is None else attempt.state
-        if state == "wrong":
-            return self._refusal(wallet, item.now_ms)
-        if attempt is not None and state == "reserved":
-            if attempt.at > item.now_ms - LEASE_MS:
-                return Unconfirmed()  # it is being tried at this moment, and may well be right
-            self._mark(item.turn_key, "reserved", item.now_ms)
-            return _reserved(item, wallet)
-        if wallet.state == "held" or wallet.locked_until > item.now_ms:
+    ) -> Judgement | None:
+        judged = attempt is not None and attempt.state == "wrong"
+        if judged or wallet.state == "held" or wallet.locked_until > item.now_ms:
             return self._refusal(wallet, item.now_ms)
         if wallet.wrong_pins >= self._rules.held_at:  # its last attempt was never judged
             self._hold(wallet, item.now_ms)
             return WalletHeld()
-        if attempt is None:
-            key = {"turn_key": item.turn_key, "account_id": item.account_id}
-            self._new.append({**key, "state": "reserved", "at": item.now_ms})
-        else:
-            self._mark(item.turn_key, "reserved", item.now_ms)
-        self._raise(wallet, item.now_ms)
-        return _reserved(item, wallet)
+        return None
 
     # ---- after
 
@@ -244,13 +204,13 @@ class _Guard:
         if attempt is None or attempt.at != item.at or attempt.state in ("wrong", "right"):
             return Unconfirmed()  # its lease is another worker's now
         counted = attempt.state == "reserved"
-        self._mark(item.turn_key, item.verdict, item.at)
+        self._rows.mark(item.turn_key, item.verdict, item.at)
         match item.verdict:
             case "given_back":
                 if counted:
                     lifts = self._rules.lock_ms(wallet.wrong_pins) > 0
                     until = 0 if lifts else wallet.locked_until
-                    self._count(wallet, wallet.wrong_pins - 1, until)
+                    self._rows.count(wallet, wallet.wrong_pins - 1, until)
                 return Unavailable()
             case "right":
                 return self._right(wallet)
@@ -262,15 +222,14 @@ class _Guard:
             return WalletHeld()
         # Others being tried lose their place in the count with it; judged wrong, they are
         # counted anew.
-        self._right_accounts.append(wallet.account_id)
-        self._count(wallet, 0, 0)
+        self._rows.clear(wallet)
         return None
 
     def _wrong(self, item: Judge, wallet: WalletRow, *, counted: bool) -> Judgement:
         wrong, until = wallet.wrong_pins, wallet.locked_until
         if not counted:
             wrong, until = self._raise(wallet, item.now_ms)
-        if not self._being_tried(item):
+        if not self._rows.being_tried(item.account_id, item.turn_key, item.now_ms - LEASE_MS):
             if wrong >= self._rules.held_at:
                 self._hold(wallet, item.now_ms)
                 return WalletHeld()
@@ -299,45 +258,20 @@ class _Guard:
         wrong = wallet.wrong_pins + 1
         lock_ms = self._rules.lock_ms(wrong)
         until = max(wallet.locked_until, now_ms + lock_ms) if lock_ms else wallet.locked_until
-        self._count(wallet, wrong, until)
+        self._rows.count(wallet, wrong, until)
         return wrong, until
 
-    def _count(self, wallet: WalletRow, wrong: int, until: int) -> None:
-        self._counts.append(
-            {
-                "b_account": wallet.account_id,
-                "b_wrong_before": wallet.wrong_pins,
-                "b_until_before": wallet.locked_until,
-                "b_wrong": wrong,
-                "b_until": until,
-            }
-        )
-
-    def _mark(self, turn_key: str, state: str, at: int) -> None:
-        self._marks.append({"b_turn": turn_key, "b_state": state, "b_at": at})
-
     def _hold(self, wallet: WalletRow, now_ms: int) -> None:
-        if self._connection.execute(_HOLD, {"b_account": wallet.account_id}).rowcount:
+        if self._rows.hold(wallet):
             self._tell(wallet, f"held/{wallet.account_id}/{now_ms}", HeldNotice(), now_ms)
-
-    def _being_tried(self, item: Judge) -> bool:
-        other = {"account": item.account_id, "turn": item.turn_key}
-        found = self._connection.execute(_BEING_TRIED, {**other, "since": item.now_ms - LEASE_MS})
-        return bool(found.scalar_one())
 
     def _tell(
         self, wallet: WalletRow, message_id: str, notice: PinLockedNotice | HeldNotice, now_ms: int
     ) -> None:
         """Queue an SMS; the same lock is told once."""
-        number = {"number": wallet.msisdn}
-        language = self._connection.execute(_LANGUAGE, number).scalar_one_or_none()
-        text = notice.say(self._texts, language)
+        text = notice.say(self._texts, self._rows.language(wallet))
         message = Outgoing(message_id, Msisdn(wallet.msisdn), "notice", text)
-        enqueue(self._connection, [message], now_ms)
-
-
-def _by_first(rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:
-    return {row[0]: row for row in rows}
+        enqueue(self._rows.connection, [message], now_ms)
 
 
 def _reserved(item: Reserve, wallet: WalletRow) -> Reserved:

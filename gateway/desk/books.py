@@ -1,7 +1,7 @@
 """What the rows of some numbers say at one moment: wallets, holdings, counters, recent payments.
 
 Read with a few set-based statements, however many numbers are asked about: every turn needs it,
-and the commit of a transfer needs it again under its locks. Read only: changes are `settlement`'s.
+and the commit of a transfer needs it again under its locks. Read only: `reservations` changes them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,30 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
+    exists,
+    func,
     literal_column,
+    not_,
     select,
     union_all,
 )
 
+from gateway.desk import listings
 from gateway.desk.limits import Counted, Limits
-from gateway.stores.sql import in_list, listed
-from gateway.stores.tables import Counter, Holding, Subscriber, Transfer, Wallet, table_of
+from gateway.desk.listings import Listed
+from gateway.stores.dialects import in_list, listed
+from gateway.stores.tables import (
+    Counter,
+    Holding,
+    Replacement,
+    Subscriber,
+    Transfer,
+    Wallet,
+    table_of,
+)
 from menus.kinds import Currency, Money
 from menus.limits import Caps, Used
 
@@ -30,6 +44,7 @@ RECENT_MS = 10 * 60 * 1000  # within it an equal payment is asked about again
 
 _WALLET, _SUBSCRIBER = table_of(Wallet), table_of(Subscriber)
 _HOLDING, _COUNTER, _TRANSFER = table_of(Holding), table_of(Counter), table_of(Transfer)
+_REPLACEMENT = table_of(Replacement)
 
 
 class WalletRow(NamedTuple):
@@ -42,6 +57,8 @@ class WalletRow(NamedTuple):
     role: str
     dollars: bool
     state: Literal["opening", "open", "held"]
+    key_version: int
+    signs: bool  # it has a PIN, and its key is not being replaced
 
     @property
     def receives(self) -> bool:
@@ -70,6 +87,7 @@ class Payment(NamedTuple):
     src_msisdn: str
     dest_account: str
     dest_msisdn: str
+    beneficiary: str | None
     currency: str
     amount: int
     state: str
@@ -79,7 +97,17 @@ class Payment(NamedTuple):
 # In the statement's text and not as a parameter: SQLite must see it to use the index of living
 # wallets, and when it is a parameter plans the statement anew at every execution.
 IS_ALIVE = _WALLET.c.state != literal_column("'closed'")
-_wallets = select(*(_WALLET.c[name] for name in WalletRow._fields)).where(IS_ALIVE)
+IS_BEING_REPLACED = (
+    exists()
+    .where(
+        _REPLACEMENT.c.account_id == _WALLET.c.account_id,
+        _REPLACEMENT.c.state == literal_column("'pending'"),
+    )
+    .correlate(_WALLET)
+)
+_signs = and_(func.length(_WALLET.c.salt) > 0, not_(IS_BEING_REPLACED))
+_own_columns = (_WALLET.c[name] for name in WalletRow._fields[:-1])
+_wallets: Select[Any] = select(*_own_columns, _signs).where(IS_ALIVE)
 _WALLETS = _wallets.where(_WALLET.c.msisdn.in_(bindparam("msisdns", expanding=True)))
 _WALLETS_BY_ACCOUNT = _wallets.where(
     _WALLET.c.account_id.in_(bindparam("accounts", expanding=True))
@@ -139,6 +167,8 @@ class Books:
     counted: dict[tuple[str, str], Counted] = field(default_factory=dict)  # by account, bucket
     recent: dict[str, list[Payment]] = field(default_factory=dict)  # by sender, newest first
     intents: dict[str, Payment] = field(default_factory=dict)
+    elsewhere: set[Listed] = field(default_factory=set)  # payees' wallets at other banks
+    strangers: dict[str, str] = field(default_factory=dict)  # number by other banks' account
 
     def held(self, account_id: str, currency: Currency) -> Held:
         return self.holdings.get((account_id, currency), _NOTHING)
@@ -187,6 +217,8 @@ def open_books(
         books.intents = read_payments(connection, intents)
     everyone = list({*senders, *payees})
     _add_wallets(books, connection.execute(_WALLETS, {"msisdns": everyone}))
+    if payees:
+        books.elsewhere.update(listings.of_numbers(connection, payees))
     if books.accounts:
         asking = [books.wallets[number].account_id for number in senders if number in books.wallets]
         _read_holdings(connection, books)
@@ -202,6 +234,9 @@ def open_books_of_accounts(
     books = Books(limits, day)
     rows = connection.execute(_WALLETS_BY_ACCOUNT, {"accounts": list(accounts)})
     _add_wallets(books, rows)
+    if strangers := set(accounts) - books.accounts.keys():
+        found = listings.of_accounts(connection, strangers)
+        books.strangers = {account_id: number for number, account_id in found}
     if books.accounts:
         _read_holdings(connection, books)
         _read_counters(connection, books, list(books.accounts))

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.desk.books import Books, Payment, WalletRow
+from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms
+from menus.bank_accounts import BankAccount
 from menus.effects import AskAgain, NoWallet, OverLimit, PayeeFull, Unavailable, WalletHeld
-from menus.kinds import Currency, Money, Msisdn
+from menus.kinds import Currency, Money, Msisdn, PaidTo
 from menus.limits import refusal, sendable
 
 Refusal = Unavailable | WalletHeld | NoWallet | OverLimit | PayeeFull | AskAgain
@@ -22,31 +24,56 @@ class Want:
 
     intent: str
     sender: Msisdn
-    to: Msisdn
-    dest_account: str  # as shown to the sender
+    to: PaidTo
+    dest_account: str  # of the wallet shown to the sender, or of the bank that takes it
     amount: Money
     again: bool
     channel: Literal["ussd", "sms"]
 
+    @property
+    def dest_msisdn(self) -> str:
+        """The number that is paid; empty for a bank account."""
+        return self.to.e164 if isinstance(self.to, Msisdn) else ""
 
-def refused(books: Books, want: Want) -> Refusal | None:
+    @property
+    def beneficiary(self) -> str | None:
+        """The number of the bank account that is paid; None for a wallet."""
+        return self.to.number if isinstance(self.to, BankAccount) else None
+
+
+def refused(books: Books, banks: Banks, want: Want) -> Refusal | None:
     """Why not, as far as the sender may learn without a PIN."""
     sender = books.wallets.get(want.sender.e164)
     if sender is None or sender.state == "opening":
         return Unavailable()
     if sender.state != "open":
         return WalletHeld()
-    payee = books.wallets.get(want.to.e164)
-    if payee is None or not payee.receives or payee.account_id != want.dest_account:
-        return NoWallet(want.to)  # also when the number has changed hands since it was shown
-    if payee.account_id == sender.account_id:
-        return NoWallet(want.to)
-    return _over_limit(books, sender, want) or _asked_before(books, sender, want)
+    if not sender.signs:
+        return Unavailable()
+    if isinstance(want.to, Msisdn):
+        if want.dest_account == sender.account_id or not _receives(books, want):
+            return NoWallet(want.to)  # also when the number has changed hands since it was shown
+    elif not banks.takes(want.to):
+        return Unavailable()
+    return _over_limit(books, sender, want) or _asked_before(books, banks, sender, want)
+
+
+def _receives(books: Books, want: Want) -> bool:
+    """Does this wallet, ours or another bank's, belong to the number that was named?"""
+    payee = books.wallets.get(want.dest_msisdn)
+    if payee is not None and payee.account_id == want.dest_account:
+        return payee.receives
+    return (want.dest_msisdn, want.dest_account) in books.elsewhere
 
 
 def no_room(books: Books, want: Want) -> PayeeFull | None:
-    """Would the payee hold too much? Only after the PIN, so that probing a balance costs tries."""
-    payee = books.wallets[want.to.e164]
+    """Would the payee hold too much? Only after the PIN, so that probing a balance costs tries.
+
+    What may be held at another bank is for that bank to say.
+    """
+    payee = books.accounts.get(want.dest_account)
+    if payee is None:
+        return None
     currency = want.amount.currency
     held = books.held(payee.account_id, currency)
     total = held.settled + held.incoming + want.amount.minor
@@ -63,7 +90,7 @@ def _over_limit(books: Books, sender: WalletRow, want: Want) -> OverLimit | None
     return refusal(want.amount, left, sms=want.channel == "sms")
 
 
-def _asked_before(books: Books, sender: WalletRow, want: Want) -> AskAgain | None:
+def _asked_before(books: Books, banks: Banks, sender: WalletRow, want: Want) -> AskAgain | None:
     """The equal payment of the last ten minutes, or else one that is still under way."""
     if want.again:
         return None
@@ -74,7 +101,7 @@ def _asked_before(books: Books, sender: WalletRow, want: Want) -> AskAgain | Non
         return AskAgain(
             payment.ref,
             Money(Currency(payment.currency), payment.amount),
-            Msisdn(payment.dest_msisdn),
+            banks.paid(payment),
             from_ms(payment.created_at),
             payment.state != "signed",
         )
@@ -82,8 +109,8 @@ def _asked_before(books: Books, sender: WalletRow, want: Want) -> AskAgain | Non
 
 
 def _is_equal(payment: Payment, want: Want) -> bool:
-    return (payment.dest_msisdn, payment.currency, payment.amount) == (
-        want.to.e164,
-        want.amount.currency.value,
-        want.amount.minor,
-    )
+    """To the same number, whichever of its wallets, or to the same account at the same bank."""
+    to = (want.dest_msisdn or want.dest_account, want.beneficiary)
+    paid = (payment.dest_msisdn or payment.dest_account, payment.beneficiary)
+    amount = Money(Currency(payment.currency), payment.amount)
+    return (paid, amount) == (to, want.amount)

@@ -1,12 +1,15 @@
 """Numbers and the people behind them: the only place that maps a number to an account.
 
+Wallets of ours are rows here; those that other banks keep are in `listings`. A number may have
+several, and then whoever pays it is asked which is meant.
+
 Looking other people up is what an enumerator wants, so every subscriber may do it a few dozen
 times a day, whether or not there is a wallet at the other end; people already paid cost nothing.
 Known and unknown numbers take the same statements, and names leave masked.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -14,9 +17,12 @@ from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
 
 from gateway.batch import Batcher
 from gateway.clock import Clock
+from gateway.desk import listings
 from gateway.desk.books import IS_ALIVE
+from gateway.desk.listings import Banks
 from gateway.origin import Origin
-from gateway.stores.sql import Prepared, Sql, in_list, insert_ignore, listed, upsert
+from gateway.stores.dialects import Prepared, in_list, insert_ignore, listed, upsert
+from gateway.stores.sql import Sql
 from gateway.stores.tables import Submission, Subscriber, Transfer, Wallet, table_of
 from menus.effects import (
     FindPayee,
@@ -24,6 +30,7 @@ from menus.effects import (
     LanguageSet,
     NoWallet,
     PayeeFound,
+    PayeesFound,
     SetLanguage,
     SetLanguageOutcome,
     TooManyLookups,
@@ -61,11 +68,18 @@ class Lookup:
 class Directory:
     """Finds wallets by number; the handlers of `FindPayee` and `SetLanguage`."""
 
-    def __init__(self, sql: Sql, clock: Clock, *, lookups_per_day: int = LOOKUPS_PER_DAY) -> None:
+    def __init__(
+        self,
+        sql: Sql,
+        clock: Clock,
+        *,
+        banks: Banks = Banks(),  # noqa: B008 - frozen
+        lookups_per_day: int = LOOKUPS_PER_DAY,
+    ) -> None:
         self._clock = clock
         self._seen: Batcher[str, Sequence[WalletSeen]] = Batcher(partial(sql.run, wallets_of))
         self._look_up: Batcher[Lookup, FindPayeeOutcome] = Batcher(
-            partial(sql.run, partial(look_up, lookups_per_day)), key=lambda item: item.asker
+            partial(sql.run, partial(look_up, lookups_per_day, banks)), key=lambda item: item.asker
         )
         self._speak: Batcher[tuple[str, str], None] = Batcher(
             partial(sql.run, speak), key=lambda item: item[0]
@@ -154,25 +168,35 @@ _PAID = Prepared(
 
 
 def look_up(
-    most: int, connection: Connection, items: Sequence[Lookup]
+    most: int, banks: Banks, connection: Connection, items: Sequence[Lookup]
 ) -> Sequence[FindPayeeOutcome]:
     """Who each number is, as far as its asker may still know today."""
     askers, numbers = in_list(item.asker for item in items), in_list(item.to for item in items)
-    found = {
-        number: PayeeFound(Msisdn(number), account_id, masked_name(name))
-        for number, account_id, name, state in _PAYEES.rows(connection, {"payees": numbers})
-        if state in _RECEIVING
-    }
+    found: dict[str, list[PayeeFound]] = {item.to: [] for item in items}
+    for number, account_id, name, state in _PAYEES.rows(connection, {"payees": numbers}):
+        if state in _RECEIVING:
+            found[number].append(PayeeFound(Msisdn(number), account_id, masked_name(name)))
+    for number, account_id in listings.of_numbers(connection, found):
+        elsewhere = banks.name(account_id)
+        found[number].append(PayeeFound(Msisdn(number), account_id, "", elsewhere))
     paid = set(_PAID.rows(connection, {"askers": askers, "payees": numbers}))
     counted = _count(
         connection, most, [item for item in items if (item.asker, item.to) not in paid]
     )
     return [
-        found.get(item.to) or NoWallet(Msisdn(item.to))
+        _payee(banks, item.to, found[item.to])
         if (item.asker, item.to) in paid or item.asker in counted
         else TooManyLookups()
         for item in items
     ]
+
+
+def _payee(banks: Banks, number: str, found: Sequence[PayeeFound]) -> FindPayeeOutcome:
+    """The one wallet of a number, or all of them, each with the name of its bank."""
+    if len(found) == 1:
+        return found[0]
+    named = [replace(one, bank=one.bank or banks.own_name) for one in found]
+    return PayeesFound(Msisdn(number), tuple(named)) if named else NoWallet(Msisdn(number))
 
 
 def _count(connection: Connection, most: int, items: Sequence[Lookup]) -> set[str]:

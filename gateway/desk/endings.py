@@ -1,4 +1,4 @@
-"""What follows when submissions have ended: reservations, wallets, receipts, in the same commit.
+"""What follows when submissions have ended: reservations, wallets, keys, receipts, in one commit.
 
 Shared by the follower (blocks) and the outbox (what can never enter a block). Both lock the
 wallets, `settlement.end` what ended, and then hand it here.
@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from gateway.desk import settlement
+from gateway.desk import replacement, settlement
 from gateway.desk.directory import OPENING
 from gateway.desk.receipts import Arrival, Receipts
-from gateway.desk.settlement import Changes, Ended, EndedPayment
+from gateway.desk.replacement import REPLACEMENT
+from gateway.desk.reservations import Changes
+from gateway.desk.settlement import Ended, EndedPayment
 from gateway.messages import enqueue
-from gateway.stores.sql import insert_ignore
+from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Receipt
 from menus.kinds import Currency
 
@@ -41,6 +43,13 @@ class Endings:
         closed = self._openings(connection, self.failed, "closed")
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
         told = receipts.of_openings(connection, opened, closed)
+        told += receipts.of_replacements(
+            connection,
+            self.day,
+            self.at_ms,
+            done=replacement.install(connection, _replacements(self.committed)),
+            failed=replacement.give_up(connection, _replacements(self.failed)),
+        )
         told += receipts.of_payments(
             connection,
             self.day,
@@ -71,6 +80,10 @@ class Endings:
 
 def _payments(ended: Sequence[Ended]) -> list[EndedPayment]:
     return [one.payment for one in ended if one.payment is not None]
+
+
+def _replacements(ended: Sequence[Ended]) -> list[str]:
+    return [one.tx_hash for one in ended if one.purpose == REPLACEMENT]
 
 
 def _receipt_row(arrival: Arrival) -> dict[str, str | int]:

@@ -7,8 +7,9 @@ Rules:
     What never left within ten minutes is cancelled: then, and only then, it can never commit.
 3.  Sent and unseen for five seconds, it is asked after. NOT_RECEIVED proves nothing (a peer's
     queue is memory), so it is sent again. Committed or rejected is the follower's to say, from a
-    block. A stateless refusal is one peer's word, which a badly signed copy can bring about while
-    the payment commits: it is raised as a fault and nothing is given back for it.
+    block. A stateless refusal is one peer's word: it is raised as a fault, and ends a submission
+    only when two peers give a reason that lies in what was signed and none has seen it go further.
+    Peers that disagree about a final state raise an alarm and end nothing.
 4.  The members of a batch go together, in order, in one call.
 5.  While the ledger is away nothing is leased: one quiet question a second, one log line a change.
 """
@@ -34,7 +35,15 @@ from gateway.desk.waiters import Waiters
 from gateway.meters import Meters
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Submission, table_of
-from ledger_client.ledger import Ledger, LedgerError, LedgerUnreachable, TxStatus, Verdict
+from ledger_client.ledger import (
+    Ledger,
+    LedgerError,
+    LedgerUnreachable,
+    TxStatus,
+    Verdict,
+    disagree,
+    never,
+)
 from menus.limits import business_day
 
 LOG = logs.get("outbox")
@@ -43,6 +52,7 @@ UNSENT_MOST_MS: Final = 10 * 60 * 1000
 UNSEEN_MS: Final = 5_000
 AGAIN_MOST_MS: Final = 60_000
 IDLE_S: Final = 1.0  # a poke comes earlier; this is for what other processes left
+TOLD: Final = (Verdict.INVALID, Verdict.REJECTED, Verdict.COMMITTED)  # worth a second opinion
 ALIVE_S: Final = 1.0  # how long a peer's answer is taken for its health
 
 _SUBMISSION = table_of(Submission)
@@ -144,8 +154,10 @@ class Outbox:
             return False
         leases = await self._sql.run(lease, [Lease(now_ms, self._chance())])
         leased = leases[0]
-        again = await self._ask_after([row for row in leased if row.sends])
-        await self._send([row for row in leased if not row.sends or row.batch in again])
+        sent = {row.batch for row in leased if row.sends}
+        again = await self._ask_after([row for row in leased if row.batch in sent])
+        await self._send([row for row in leased if row.batch not in sent])
+        await self._send([row for row in leased if row.batch in again], again=True)
         return bool(leased) and not self._away
 
     async def _ledger_answers(self) -> bool:
@@ -163,11 +175,11 @@ class Outbox:
             self._away = not alive
             LOG.warning("the ledger answers again" if alive else "the ledger does not answer")
 
-    async def _send(self, rows: Sequence[Leased]) -> None:
+    async def _send(self, rows: Sequence[Leased], *, again: bool = False) -> None:
         if not rows:
             return
         try:
-            await self._ledger.submit([row.data for row in rows])
+            await self._ledger.submit([row.data for row in rows], again=again)
         except LedgerUnreachable:
             # It may have arrived: the rows stay as sent, and are due again once a peer answers.
             self._notice(alive=False)
@@ -181,14 +193,29 @@ class Outbox:
             return set()
         try:
             statuses = await self._ledger.statuses([row.tx_hash for row in rows])
+            await self._remember(statuses)
+            dead = await self._compare([one.tx_hash for one in statuses if one.verdict in TOLD])
         except LedgerUnreachable:
             self._notice(alive=False)
             await self._sql.run(due_again, [row.tx_hash for row in rows])
             return set()
-        await self._remember(statuses)
         batch_of = {row.tx_hash: row.batch for row in rows}
-        again = (Verdict.UNKNOWN, Verdict.INVALID)
-        return {batch_of[one.tx_hash] for one in statuses if one.verdict in again}
+        again = {batch_of[one.tx_hash] for one in statuses if one.verdict.may_be_sent_again}
+        return again - {batch_of[tx_hash] for tx_hash in dead}
+
+    async def _compare(self, hashes: Sequence[str]) -> list[str]:
+        """Ask every peer about these; end, and return, what can never enter a block."""
+        if not hashes:
+            return []
+        opinions = dict(zip(hashes, await self._ledger.opinions(hashes), strict=True))
+        for tx_hash, words in opinions.items():
+            if disagree(words):
+                self._meters.disagreements.inc()
+                LOG.error("peers disagree about a final state: one of them lies", tx_hash=tx_hash)
+        dead = [tx_hash for tx_hash, words in opinions.items() if never(words)]
+        if dead:
+            await self._end(dead, "rejected")
+        return dead
 
     async def _remember(self, statuses: Iterable[TxStatus]) -> None:
         """Keep the first reason heard: the ledger tells it once, and in its backend's numbers."""
@@ -248,12 +275,14 @@ class GiveUp:
 
 
 _due = (_SUBMISSION.c.state == "signed", _SUBMISSION.c.next_send_at <= bindparam("now"))
+# Until its first lease a row's `next_send_at` is when it was stored, which for a recovery is later
+# than the time inside its bytes.
 _UNSENT = (
     select(_SUBMISSION.c.tx_hash)
     .where(
         *_due,
         _SUBMISSION.c.first_sent_at.is_(None),
-        _SUBMISSION.c.created_time <= bindparam("oldest"),
+        _SUBMISSION.c.next_send_at <= bindparam("oldest"),
     )
     .limit(SENDS_MOST)
 )
@@ -264,7 +293,7 @@ _LEASE = (
         *_due,
         # What is too old for its first send is left to the cancellation.
         (_SUBMISSION.c.first_sent_at.is_not(None))
-        | (_SUBMISSION.c.created_time > bindparam("oldest")),
+        | (_SUBMISSION.c.next_send_at > bindparam("oldest")),
     )
     .order_by(_SUBMISSION.c.next_send_at, _SUBMISSION.c.batch, _SUBMISSION.c.position)
     .limit(bindparam("most"))

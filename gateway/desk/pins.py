@@ -17,7 +17,9 @@ from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock
 from gateway.desk import attempts
 from gateway.desk.attempts import Judge, Judgement, PinRules, Reserve, Reserved, Verdict
+from gateway.desk.spraying import MINUTE_MS, Budget, Exhausted
 from gateway.desk.times import to_ms
+from gateway.meters import Meters
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.vault import DoesNotOpen, Sealed, Vault, VaultError, WrongPinKey
 from ledger_client.keys import MULTIHASH, SigningKey
@@ -46,14 +48,19 @@ class PinGuard:
         vault: Vault,
         clock: Clock,
         texts: Texts,
+        *,
+        meters: Meters,
+        budget: Budget,
         rules: PinRules | None = None,
     ) -> None:
         self._vault = vault
         self._clock = clock
+        self._meters = meters
+        self._alarmed_ms = 0
         rules = rules or PinRules()
-        reserve = partial(attempts.reserve, rules, texts)
+        reserve = partial(attempts.reserve, rules, budget, texts)
         judge = partial(attempts.judge, rules, texts)
-        self._reserve: Batcher[Reserve, Reserved | Judgement] = Batcher(
+        self._reserve: Batcher[Reserve, Reserved | Judgement | Exhausted] = Batcher(
             partial(sql.run, reserve), key=lambda item: item.account_id
         )
         self._judge: Batcher[Judge, Judgement | None] = Batcher(
@@ -64,6 +71,8 @@ class PinGuard:
         """The key, or why not. The same turn may ask again; it is counted once."""
         try:
             reserved = await self._reserve(Reserve(account_id, turn_key, self._now_ms()))
+            if isinstance(reserved, Exhausted):
+                return self._alarm(reserved)
             if not isinstance(reserved, Reserved):
                 return reserved
             opened = await self._try(account_id, pin, turn_key, reserved)
@@ -71,11 +80,6 @@ class PinGuard:
             LOG.warning("a PIN could not be counted or judged", error=error)
             return Unavailable()
         return opened
-
-    async def drain(self) -> None:
-        """Wait for what is on its way to the store."""
-        await self._reserve.drain()
-        await self._judge.drain()
 
     async def _try(
         self, account_id: str, pin: Pin, turn_key: str, reserved: Reserved
@@ -99,11 +103,25 @@ class PinGuard:
 
     async def _key(self, account_id: str, reserved: Reserved, pin: Pin) -> SigningKey:
         seed = await self._vault.open(account_id, reserved.sealed, pin)
-        multihash = reserved.public_key.startswith(MULTIHASH)
-        key = SigningKey.from_seed(seed, "multihash" if multihash else "raw")
-        if key.public_key != reserved.public_key:
-            raise DoesNotOpen("the sealed key is not the one that the row names")
-        return key
+        return named_key(seed, reserved.public_key)
+
+    def _alarm(self, exhausted: Exhausted) -> Unavailable:
+        """Say no more than that it cannot be tried now, but tell the bank, once a minute."""
+        self._meters.not_tried.labels(exhausted.of).inc()
+        now_ms = self._now_ms()
+        if now_ms >= self._alarmed_ms + MINUTE_MS:
+            self._alarmed_ms = now_ms
+            hint = "many wrong PINs: somebody may be guessing over many numbers"
+            LOG.error("no PIN is tried", of=exhausted.of, block=exhausted.block, hint=hint)
+        return Unavailable()
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())
+
+
+def named_key(seed: bytes, public_key: str) -> SigningKey:
+    """The key of an opened seed; raises `DoesNotOpen` when its row names another."""
+    key = SigningKey.from_seed(seed, "multihash" if public_key.startswith(MULTIHASH) else "raw")
+    if key.public_key != public_key:
+        raise DoesNotOpen("the sealed key is not the one that the row names")
+    return key

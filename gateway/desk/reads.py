@@ -24,6 +24,7 @@ from sqlalchemy import (
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock
+from gateway.desk import listings
 from gateway.desk.books import (
     IS_ALIVE,
     RECENT_MS,
@@ -34,9 +35,11 @@ from gateway.desk.books import (
     read_recent,
 )
 from gateway.desk.limits import Counted, Limits
+from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms, to_ms
 from gateway.origin import Origin
-from gateway.stores.sql import Prepared, Sql, StoreUnavailable, in_list, listed
+from gateway.stores.dialects import Prepared, in_list, listed
+from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import (
     Counter,
     Holding,
@@ -90,13 +93,18 @@ class Reads:
     """
 
     def __init__(
-        self, sql: Sql, limits: Limits, clock: Clock, stale_since: Callable[[], datetime | None]
+        self,
+        sql: Sql,
+        limits: Limits,
+        clock: Clock,
+        stale_since: Callable[[], datetime | None],
+        banks: Banks = Banks(),  # noqa: B008 - frozen
     ) -> None:
         self._clock = clock
         self._stale_since = stale_since
         self._known: Batcher[str, Known] = Batcher(
             lambda numbers: sql.run(
-                partial(known, limits, to_ms(clock.now()), business_day(clock.now())),
+                partial(known, limits, to_ms(clock.now()), business_day(clock.now()), banks=banks),
                 numbers,
                 timeout_s=FACTS_S,
                 only_reads=True,
@@ -105,7 +113,9 @@ class Reads:
         self._balances: Batcher[str, tuple[Money, ...]] = Batcher(
             lambda numbers: sql.run(partial(balances, limits, business_day(clock.now())), numbers)
         )
-        self._last: Batcher[str, LastPayment | NoPayment] = Batcher(partial(sql.run, last_payments))
+        self._last: Batcher[str, LastPayment | NoPayment] = Batcher(
+            partial(sql.run, partial(last_payments, banks))
+        )
 
     async def facts(self, msisdn: Msisdn) -> Known:
         """Raises `StoreUnavailable`: without it there is no turn."""
@@ -144,6 +154,7 @@ def _known_statement() -> Select[Any]:
     account = _WALLET.c.account_id
     columns: list[ColumnElement[Any]] = [number.c.value, _SUBSCRIBER.c.language, account]
     columns += (_WALLET.c[name] for name in ("tier", "state", "role", "dollars"))
+    columns.append(func.length(_WALLET.c.salt))  # none without a PIN
     lately = or_(*(exists().where(paid) for paid in paid_lately(account)))
     columns.append(lately.label("lately"))
     tables = number.outerjoin(_SUBSCRIBER, _SUBSCRIBER.c.msisdn == number.c.value).outerjoin(
@@ -173,21 +184,27 @@ _KNOWN = Prepared(_known_statement())
 
 
 def known(
-    limits: Limits, now_ms: int, day: str, connection: Connection, numbers: Sequence[str]
+    limits: Limits,
+    now_ms: int,
+    day: str,
+    connection: Connection,
+    numbers: Sequence[str],
+    *,
+    banks: Banks,
 ) -> list[Known]:
     """Languages and wallets of these numbers."""
     asked = {f"bucket_{one.value}": limits.bucket(one) for one in Currency}
     asked |= {"numbers": in_list(set(numbers)), "day": day, "month": day[:7]}
     rows = _KNOWN.rows(connection, asked | {"since": now_ms - RECENT_MS})
-    senders = [row[2] for row in rows if row[7]]
+    senders = [row[2] for row in rows if row[8]]
     recent = read_recent(connection, senders, now_ms) if senders else {}
     found: dict[str, Known] = {}
     for row in rows:
-        number, language, account, tier, state, role, dollars, _, *figures = row
+        number, language, account, tier, state, role, dollars, pin, _, *figures = row
         wallet = None
         if account:
-            left, paid = _Left(limits, tier, figures), _recent(recent.get(account))
-            wallet = WalletFacts(state, role, bool(dollars), left, paid)
+            left, paid = _Left(limits, tier, figures), _recent(banks, recent.get(account))
+            wallet = WalletFacts(state, role, bool(dollars), bool(pin), left, paid)
         found[number] = Known(language, wallet)
     return [found[number] for number in numbers]
 
@@ -213,10 +230,10 @@ class _Left(Mapping[Currency, Sendable]):
         return len(_CURRENCIES)
 
 
-def _recent(payments: Sequence[Payment] | None) -> tuple[Recent, ...]:
+def _recent(banks: Banks, payments: Sequence[Payment] | None) -> tuple[Recent, ...]:
     return tuple(
         Recent(
-            Msisdn(payment.dest_msisdn),
+            banks.paid(payment),
             Money(Currency(payment.currency), payment.amount),
             from_ms(payment.created_at),
             payment.state != "signed",
@@ -251,6 +268,7 @@ _OUT = (
         _TRANSFER.c.amount,
         _TRANSFER.c.dest_account,
         _TRANSFER.c.dest_msisdn,
+        _TRANSFER.c.beneficiary,
         _TRANSFER.c.created_at,
     )
     .where(_TRANSFER.c.src_account == bindparam("account"))
@@ -277,12 +295,14 @@ _OTHER = select(_WALLET.c.name, _WALLET.c.msisdn).where(
 )
 
 
-def last_payments(connection: Connection, numbers: Sequence[str]) -> list[LastPayment | NoPayment]:
+def last_payments(
+    banks: Banks, connection: Connection, numbers: Sequence[str]
+) -> list[LastPayment | NoPayment]:
     """The most recent payment of each, made or received."""
-    return [_last_payment(connection, number) for number in numbers]
+    return [_last_payment(banks, connection, number) for number in numbers]
 
 
-def _last_payment(connection: Connection, number: str) -> LastPayment | NoPayment:
+def _last_payment(banks: Banks, connection: Connection, number: str) -> LastPayment | NoPayment:
     account = connection.execute(_ACCOUNT, {"number": number}).scalar()
     out = connection.execute(_OUT, {"account": account}).first()
     received = connection.execute(_IN, {"account": account}).first()
@@ -291,7 +311,9 @@ def _last_payment(connection: Connection, number: str) -> LastPayment | NoPaymen
             _STATES[out.state],
             out.ref,
             Money(Currency(out.currency), out.amount),
-            _other(connection, out.dest_account),
+            shown_other("", banks.paid(out))
+            if out.beneficiary
+            else _other(banks, connection, out.dest_account),
             from_ms(out.created_at),
         )
     if received is None:
@@ -300,11 +322,14 @@ def _last_payment(connection: Connection, number: str) -> LastPayment | NoPaymen
         PaymentState.RECEIVED,
         received.ref,
         Money(Currency(received.currency), received.amount),
-        _other(connection, received.src_account),
+        _other(banks, connection, received.src_account),
         from_ms(received.at),
     )
 
 
-def _other(connection: Connection, account_id: str) -> str:
+def _other(banks: Banks, connection: Connection, account_id: str) -> str:
     row = connection.execute(_OTHER, {"account": account_id}).first()
-    return shown_other(masked_name(row.name), Msisdn(row.msisdn)) if row else ""
+    if row:
+        return shown_other(masked_name(row.name), Msisdn(row.msisdn))
+    numbers = [Msisdn(number) for number, _ in listings.of_accounts(connection, [account_id])]
+    return shown_other(banks.elsewhere(account_id), numbers[0] if numbers else None)

@@ -11,16 +11,27 @@ from sqlalchemy import Connection
 
 from gateway.desk.books import (
     Books,
-    WalletRow,
     open_books_of_accounts,
     read_languages,
 )
 from gateway.desk.limits import Limits
+from gateway.desk.listings import Banks
+from gateway.desk.replacement import Changed
 from gateway.desk.settlement import EndedPayment
 from gateway.desk.times import from_ms
 from gateway.messages import Kind, Outgoing
 from menus.kinds import Currency, Money, Msisdn, masked_name
-from menus.receipts import Notice, NotSent, Opened, OpeningFailed, Received, Sent
+from menus.receipts import (
+    Notice,
+    NotSent,
+    Opened,
+    OpeningFailed,
+    PinChangedNotice,
+    PinKept,
+    PinReset,
+    Received,
+    Sent,
+)
 from menus.text.load import Texts
 
 
@@ -49,10 +60,13 @@ class Fact(NamedTuple):
 class Receipts:
     """Composes the SMS of a settling commit."""
 
-    def __init__(self, texts: Texts, limits: Limits, bank: str, service_code: str) -> None:
+    def __init__(self, texts: Texts, limits: Limits, banks: Banks, service_code: str) -> None:
         self._texts = texts
         self._limits = limits
-        self._opened = Opened(bank, service_code)
+        self._banks = banks
+        self._opened = Opened(banks.own_name, service_code)
+        self._pin_reset = PinReset(service_code)
+        self._pin_kept = PinKept(service_code)
 
     def of_payments(
         self,
@@ -94,6 +108,31 @@ class Receipts:
             for id_, number, notice in notices
         ]
 
+    def of_replacements(
+        self,
+        connection: Connection,
+        day: str,
+        at_ms: int,
+        *,
+        done: Sequence[Changed],
+        failed: Sequence[Changed],
+    ) -> list[Outgoing]:
+        """Notices to whose keys were replaced, or could not be."""
+        accounts = {one.account_id for one in (*done, *failed)}
+        if not accounts:
+            return []
+        books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
+        facts = [self._replaced(one, at_ms) for one in done]
+        facts += [
+            Fact(f"{one.tx_hash}/not_replaced", one.account_id, "notice", self._pin_kept)
+            for one in failed
+        ]
+        return self._say(connection, facts, books)
+
+    def _replaced(self, one: Changed, at_ms: int) -> Fact:
+        notice = PinChangedNotice(from_ms(at_ms)) if one.has_pin else self._pin_reset
+        return Fact(f"{one.tx_hash}/replaced", one.account_id, "notice", notice)
+
     def _sent(self, books: Books, payment: EndedPayment, at_ms: int) -> Fact:
         currency = Currency(payment.currency)
         wallet = books.accounts.get(payment.src_account)
@@ -102,8 +141,8 @@ class Receipts:
         notice = Sent(
             payment.ref,
             Money(currency, payment.amount),
-            Msisdn(payment.dest_msisdn),
-            _name(books.accounts.get(payment.dest_account)),
+            self._banks.paid(payment),
+            self._name(books, payment.dest_account),
             from_ms(at_ms),
             _balance(books, payment.src_account, currency),
             self._limits.left_today(tier, currency, counted),
@@ -115,25 +154,31 @@ class Receipts:
         notice = NotSent(
             payment.ref,
             Money(currency, payment.amount),
-            _name(books.accounts.get(payment.dest_account)),
+            self._name(books, payment.dest_account),
             _balance(books, payment.src_account, currency),
-            Msisdn(payment.dest_msisdn),
+            self._banks.paid(payment),
         )
         return Fact(f"{payment.ref}/not_sent", payment.src_account, "receipt", notice)
 
     def _received(self, books: Books, arrival: Arrival) -> Fact:
         currency = Currency(arrival.currency)
         sender = books.accounts.get(arrival.src_account)
+        number = sender.msisdn if sender else books.strangers.get(arrival.src_account)
         notice = Received(
             arrival.ref,
             Money(currency, arrival.amount),
-            Msisdn(sender.msisdn) if sender else None,
-            _name(sender),
+            Msisdn(number) if number else None,
+            self._name(books, arrival.src_account),
             from_ms(arrival.at_ms),
             _balance(books, arrival.account_id, currency),
         )
         id_ = f"{arrival.tx_hash}/{arrival.command_index}/received"
         return Fact(id_, arrival.account_id, "receipt", notice)
+
+    def _name(self, books: Books, account_id: str) -> str:
+        """Masked, of one of ours; of others the bank that keeps the account, if it is another."""
+        wallet = books.accounts.get(account_id)
+        return masked_name(wallet.name) if wallet else self._banks.elsewhere(account_id)
 
     def _say(self, connection: Connection, facts: Sequence[Fact], books: Books) -> list[Outgoing]:
         languages = read_languages(connection, list(books.wallets))
@@ -148,10 +193,6 @@ class Receipts:
             # A closed wallet has nobody to tell: its number may be another person's by now.
             if (wallet := books.accounts.get(fact.account_id)) is not None
         ]
-
-
-def _name(wallet: WalletRow | None) -> str:
-    return masked_name(wallet.name) if wallet else ""
 
 
 def _balance(books: Books, account_id: str, currency: Currency) -> Money:

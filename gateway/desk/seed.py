@@ -20,7 +20,7 @@ from gateway.desk.amounts import Assets, from_decimal, to_decimal
 from gateway.desk.directory import Directory, WalletSeen
 from gateway.desk.endings import SEED
 from gateway.desk.keep import KeptPin
-from gateway.desk.settlement import lock_wallets
+from gateway.desk.locks import lock_wallets
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.desk.wallets import Profile, Wallets

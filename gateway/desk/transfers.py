@@ -7,6 +7,11 @@
     the network before it, nothing is signed again after it; rerun whole it finds its own intent.
 5.  The outbox sends, the follower settles, and this turn waits for that as long as it may.
 
+The description of a payment to a wallet is its ref, "K7Q2M9XA". A payment to a bank account goes to
+`settlement@<bank>`, described as "K7Q2M9XA ACC 000123456": the ref and the account's number. By it
+the receiving bank credits the account; what it cannot credit it sends back to the wallet it came
+from, as any payment.
+
 Must not be cancelled half-way: a call goes on by itself, and one turn that asks twice shares it.
 """
 
@@ -22,23 +27,24 @@ from sqlalchemy.exc import IntegrityError
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock, Entropy
-from gateway.desk import settlement
 from gateway.desk.amounts import Assets, to_decimal
 from gateway.desk.books import Books, Payment, open_books
 from gateway.desk.checks import Refusal, Want, no_room, refused
 from gateway.desk.limits import Limits
+from gateway.desk.listings import SETTLEMENT, Banks
+from gateway.desk.locks import lock_wallets
 from gateway.desk.pins import Opened
-from gateway.desk.settlement import GuardFailed, Order
+from gateway.desk.reservations import GuardFailed, Order, reserve
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.origin import Origin
 from gateway.stores.sql import Sql, StoreUnavailable
-from ledger_client.keys import SigningKey
 from ledger_client.ledger import TransferAsset
 from ledger_client.transaction import build
 from menus.effects import (
     Committed,
     InProgress,
+    PayBank,
     PinOutcome,
     Rejected,
     Transfer,
@@ -46,7 +52,7 @@ from menus.effects import (
     Unavailable,
     Unconfirmed,
 )
-from menus.kinds import Currency, Money, Msisdn, Pin, masked_name
+from menus.kinds import Currency, Money, Pin, masked_name
 from menus.limits import business_day
 
 LOG = logs.get("transfers")
@@ -75,7 +81,7 @@ class Seen:
     payment: Payment | None
     refusal: Refusal | None
     src_account: str
-    name: str  # the payee's, masked
+    name: str  # the payee's, masked; at another bank the bank's
     balance: int  # unreserved, in the payment's currency
 
 
@@ -84,7 +90,7 @@ class RefTaken:
 
 
 class Transfers:
-    """Carries out `Transfer` effects."""
+    """Carries out `Transfer` and `PayBank` effects."""
 
     def __init__(
         self,
@@ -97,7 +103,9 @@ class Transfers:
         clock: Clock,
         entropy: Entropy,
         assets: Assets = Assets(),  # noqa: B008 - frozen
+        banks: Banks = Banks(),  # noqa: B008 - frozen
     ) -> None:
+        self._banks = banks
         self._pins = pins
         self._outbox = outbox
         self._waiters = waiters
@@ -105,15 +113,17 @@ class Transfers:
         self._entropy = entropy
         self._assets = assets
         self._look: Batcher[Want, Seen] = Batcher(
-            lambda wants: sql.run(partial(look, limits, to_ms(clock.now()), self._day()), wants)
+            lambda wants: sql.run(
+                partial(look, limits, to_ms(clock.now()), self._day(), banks=banks), wants
+            )
         )
         self._place: Batcher[Order, Payment | Refusal | RefTaken] = Batcher(
-            lambda orders: sql.run(partial(place, limits, self._day()), orders),
+            lambda orders: sql.run(partial(place, limits, banks, self._day()), orders),
             key=lambda order: order.src_account,
         )
         self._under_way: dict[tuple[str, str], asyncio.Task[TransferOutcome]] = {}
 
-    async def transfer(self, effect: Transfer, origin: Origin) -> TransferOutcome:
+    async def transfer(self, effect: Transfer | PayBank, origin: Origin) -> TransferOutcome:
         """Pay, or say exactly what is known; see the module for the order of things."""
         key = (origin.turn_key, effect.intent)
         task = self._under_way.get(key)
@@ -128,16 +138,8 @@ class Transfers:
         while self._under_way:
             await asyncio.wait(set(self._under_way.values()))
 
-    async def _carry_out(self, effect: Transfer, origin: Origin) -> TransferOutcome:
-        want = Want(
-            effect.intent,
-            origin.msisdn,
-            effect.to,
-            effect.account_id,
-            effect.amount,
-            effect.again,
-            origin.channel,
-        )
+    async def _carry_out(self, effect: Transfer | PayBank, origin: Origin) -> TransferOutcome:
+        want = _want(effect, origin)
         try:
             seen = await self._look(want)
         except (StoreUnavailable, Overloaded) as error:
@@ -150,26 +152,27 @@ class Transfers:
         opened = await self._pins.open(seen.src_account, effect.pin, origin.turn_key)
         if not isinstance(opened, Opened):
             return opened
-        placed = await self._sign_and_place(want, seen.src_account, opened.key, origin)
+        placed = await self._sign_and_place(want, opened, origin)
         if isinstance(placed, Payment):
             self._outbox.poke()
             return await self._tell(placed, want, origin)
         return placed
 
     async def _sign_and_place(
-        self, want: Want, src_account: str, key: SigningKey, origin: Origin
+        self, want: Want, opened: Opened, origin: Origin
     ) -> Payment | Refusal | Unconfirmed:
         for _ in range(SIGNINGS_MOST):
             if self._left_s(origin) <= 0:
                 return Unavailable()  # its turn was answered without it: it must not pay now
-            order = self._sign(want, src_account, key, origin)
+            order = self._sign(want, opened, origin)
             placed = await self._commit(order, origin)
             if not isinstance(placed, RefTaken):
                 return placed
         LOG.error("every ref is taken: is the source of chance broken?")
         return Unavailable()
 
-    def _sign(self, want: Want, src_account: str, key: SigningKey, origin: Origin) -> Order:
+    def _sign(self, want: Want, opened: Opened, origin: Origin) -> Order:
+        src_account, key_version = opened.account_id, opened.sealed.key_version
         ref = fresh_ref(self._entropy)
         at_ms = to_ms(self._clock.now())
         command = TransferAsset(
@@ -177,10 +180,11 @@ class Transfers:
             dest=want.dest_account,
             asset_id=self._assets.id(want.amount.currency),
             amount=to_decimal(want.amount),
-            description=ref,  # unique: two payments of one millisecond never share a hash
+            # Unique by its ref: two payments of one millisecond never share a hash.
+            description=f"{ref} ACC {want.beneficiary}" if want.beneficiary else ref,
         )
-        signed = build(src_account, [command], at_ms, key=key)
-        return Order(want, ref, origin.turn_key, src_account, signed, at_ms)
+        signed = build(src_account, [command], at_ms, key=opened.key)
+        return Order(want, ref, origin.turn_key, src_account, key_version, signed, at_ms)
 
     async def _commit(
         self, order: Order, origin: Origin
@@ -213,7 +217,7 @@ class Transfers:
         except (StoreUnavailable, Overloaded) as error:
             LOG.warning("a payment cannot be read", ref=payment.ref, error=error)
             return InProgress(payment.ref)  # its receipt tells
-        return outcome_of(seen.payment or payment, seen)
+        return outcome_of(seen.payment or payment, self._banks, seen)
 
     def _left_s(self, origin: Origin) -> float:
         return origin.deadline - self._clock.monotonic()
@@ -222,7 +226,23 @@ class Transfers:
         return business_day(self._clock.now())
 
 
-def outcome_of(payment: Payment, seen: Seen) -> Committed | InProgress | Rejected:
+def _want(effect: Transfer | PayBank, origin: Origin) -> Want:
+    if isinstance(effect, Transfer):
+        dest_account = effect.account_id
+    else:
+        dest_account = SETTLEMENT + effect.to.bank.domain
+    return Want(
+        effect.intent,
+        origin.msisdn,
+        effect.to,
+        dest_account,
+        effect.amount,
+        effect.again,
+        origin.channel,
+    )
+
+
+def outcome_of(payment: Payment, banks: Banks, seen: Seen) -> Committed | InProgress | Rejected:
     """A stored payment as its sender hears of it."""
     if payment.state == "signed":
         return InProgress(payment.ref)
@@ -230,7 +250,7 @@ def outcome_of(payment: Payment, seen: Seen) -> Committed | InProgress | Rejecte
         return Rejected(payment.ref)
     currency = Currency(payment.currency)
     amount, balance = Money(currency, payment.amount), Money(currency, seen.balance)
-    return Committed(payment.ref, Msisdn(payment.dest_msisdn), seen.name, amount, balance)
+    return Committed(payment.ref, banks.paid(payment), seen.name, amount, balance)
 
 
 def fresh_ref(entropy: Entropy) -> str:
@@ -243,45 +263,52 @@ def fresh_ref(entropy: Entropy) -> str:
 
 
 def look(
-    limits: Limits, now_ms: int, day: str, connection: Connection, wants: Sequence[Want]
+    limits: Limits,
+    now_ms: int,
+    day: str,
+    connection: Connection,
+    wants: Sequence[Want],
+    *,
+    banks: Banks,
 ) -> list[Seen]:
     """What is known of these payments."""
     books = _books_of(limits, now_ms, day, connection, wants)
-    return [_seen(books, want) for want in wants]
+    return [_seen(books, banks, want) for want in wants]
 
 
-def _seen(books: Books, want: Want) -> Seen:
+def _seen(books: Books, banks: Banks, want: Want) -> Seen:
     payment = books.intents.get(want.intent)
     sender = books.wallets.get(want.sender.e164)
-    payee = books.wallets.get(payment.dest_msisdn if payment else want.to.e164)
+    dest = payment.dest_account if payment else want.dest_account
+    payee = books.accounts.get(dest)
     currency = Currency(payment.currency) if payment else want.amount.currency
     account = sender.account_id if sender else ""
     return Seen(
         payment,
-        None if payment else refused(books, want),
+        None if payment else refused(books, banks, want),
         account,
-        masked_name(payee.name) if payee else "",
+        masked_name(payee.name) if payee else banks.elsewhere(dest),
         books.held(account, currency).available,
     )
 
 
 def place(
-    limits: Limits, day: str, connection: Connection, orders: Sequence[Order]
+    limits: Limits, banks: Banks, day: str, connection: Connection, orders: Sequence[Order]
 ) -> list[Payment | Refusal | RefTaken]:
     """Store the orders that may be, all or one by one; at most one of each sender."""
     try:
         with connection.begin_nested():
-            return _place(limits, day, connection, orders)
+            return _place(limits, banks, day, connection, orders)
     except (IntegrityError, GuardFailed):
-        return [_place_alone(limits, day, connection, order) for order in orders]
+        return [_place_alone(limits, banks, day, connection, order) for order in orders]
 
 
 def _place_alone(
-    limits: Limits, day: str, connection: Connection, order: Order
+    limits: Limits, banks: Banks, day: str, connection: Connection, order: Order
 ) -> Payment | Refusal | RefTaken:
     try:
         with connection.begin_nested():
-            return _place(limits, day, connection, [order])[0]
+            return _place(limits, banks, day, connection, [order])[0]
     except IntegrityError:
         return RefTaken()  # the intent was looked for under the sender's lock, so it is the ref
     except GuardFailed:
@@ -290,9 +317,9 @@ def _place_alone(
 
 
 def _place(
-    limits: Limits, day: str, connection: Connection, orders: Sequence[Order]
+    limits: Limits, banks: Banks, day: str, connection: Connection, orders: Sequence[Order]
 ) -> list[Payment | Refusal | RefTaken]:
-    settlement.lock_wallets(
+    lock_wallets(
         connection,
         [account for order in orders for account in (order.src_account, order.want.dest_account)],
     )
@@ -301,21 +328,23 @@ def _place(
     results: list[Payment | Refusal | RefTaken] = []
     accepted: list[Order] = []
     for order in orders:
-        answer = books.intents.get(order.want.intent) or _refused(books, order)
+        answer = books.intents.get(order.want.intent) or _refused(books, banks, order)
         if answer is None:
             answer = _payment(order)
             books.reserve(order.src_account, order.want.dest_account, order.want.amount)
             accepted.append(order)
         results.append(answer)
     if accepted:
-        settlement.reserve(connection, books, accepted)
+        reserve(connection, books, accepted)
     return results
 
 
-def _refused(books: Books, order: Order) -> Refusal | None:
-    refusal = refused(books, order.want)
-    if refusal is None and books.wallets[order.want.sender.e164].account_id != order.src_account:
-        return Unavailable()  # the number has changed hands since its key was opened
+def _refused(books: Books, banks: Banks, order: Order) -> Refusal | None:
+    refusal = refused(books, banks, order.want)
+    if refusal is None:
+        sender = books.wallets[order.want.sender.e164]
+        if (sender.account_id, sender.key_version) != (order.src_account, order.key_version):
+            return Unavailable()  # the number has changed hands, or its key, since it was opened
     return refusal or no_room(books, order.want)
 
 
@@ -328,7 +357,7 @@ def _books_of(
         now_ms,
         day,
         [want.sender.e164 for want in wants],
-        payees=[want.to.e164 for want in wants],
+        payees=[want.dest_msisdn for want in wants if want.dest_msisdn],
         intents=[want.intent for want in wants],
     )
 
@@ -342,7 +371,8 @@ def _payment(order: Order) -> Payment:
         order.src_account,
         want.sender.e164,
         want.dest_account,
-        want.to.e164,
+        want.dest_msisdn,
+        want.beneficiary,
         want.amount.currency.value,
         want.amount.minor,
         "signed",

@@ -1,13 +1,13 @@
-"""Wallets: opened, and their PIN changed.
+"""Opening wallets.
 
-Opening: one atomic ledger batch (the opener creates the account, the new wallet grants the
-recoverer the right to replace its key) stored in ONE commit with the wallet's row and its exact
-signed bytes; only then does the outbox send it, and the follower opens it when a block holds it.
+One atomic ledger batch (the opener creates the account and publishes its number for other banks,
+the new wallet grants the recoverer the right to replace its key) stored in ONE commit with the
+wallet's row and its exact signed bytes; only then does the outbox send it, and the follower opens
+it when a block holds it.
 
 The salt of a kept PIN says what was done with it: a wallet whose row bears that salt was opened,
 or had its PIN changed, by this very conversation. That makes both happen once, however often a
-turn is repeated, and needs no table of its own. No PIN comes into this room but the old one of a
-change, on its way to the guard.
+turn is repeated, and needs no table of its own. No PIN comes into this room.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,30 +15,28 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert
 
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock, Entropy
 from gateway.desk.directory import OPENING, Directory, WalletSeen
 from gateway.desk.keep import CHOSEN, Keeper, KeptPin
-from gateway.desk.pins import Opened, PinGuard
+from gateway.desk.listings import published
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.origin import Origin
-from gateway.stores.sql import Sql, StoreUnavailable, insert_ignore
+from gateway.stores.dialects import insert_ignore
+from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Holding, Submission, Wallet, table_of
 from gateway.vault import PinKey, Sealed, Vault
 from ledger_client.keys import KeyForm, SigningKey
-from ledger_client.ledger import CreateAccount, GrantPermission, Signed
-from ledger_client.transaction import build_batch
+from ledger_client.ledger import CreateAccount, GrantPermission, SetAccountDetail, Signed
+from ledger_client.transaction import build, build_batch
 from menus.effects import (
-    ChangePin,
-    ChangePinOutcome,
     KeptExpired,
     OpenWallet,
     OpenWalletOutcome,
-    PinChanged,
     Unavailable,
     WalletExists,
     WalletOpened,
@@ -49,7 +47,7 @@ from menus.kinds import Currency, Msisdn
 LOG: Final = logs.get("wallets")
 GRANTED: Final = ("can_add_my_signatory", "can_remove_my_signatory")
 _PURPOSES: Final = (OPENING, "grant")
-_WALLET, _SUBMISSION = table_of(Wallet), table_of(Submission)
+_SUBMISSION = table_of(Submission)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,11 @@ class Bank:
     def opener_id(self) -> str:
         return f"opener@{self.domain}"
 
+    def no_op(self, now_ms: int) -> bytes:
+        """A signed transaction that changes nothing of worth: it makes the ledger make a block."""
+        command = SetAccountDetail(self.opener_id, "alive", str(now_ms))
+        return build(self.opener_id, [command], now_ms, key=self.opener).data
+
     @property
     def recoverer_id(self) -> str:
         return f"recoverer@{self.domain}"
@@ -93,17 +96,8 @@ class Opening:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Resealing:
-    """The same key under another PIN; happens only to the row as it was when opened."""
-
-    account_id: str
-    old: Sealed = field(repr=False)
-    new: Sealed = field(repr=False)
-
-
 class Wallets:
-    """The handlers of `OpenWallet` and `ChangePin`. `poke` tells the outbox to look now."""
+    """The handler of `OpenWallet`. `poke` tells the outbox to look now."""
 
     def __init__(
         self,
@@ -112,7 +106,6 @@ class Wallets:
         *,
         vault: Vault,
         keeper: Keeper,
-        guard: PinGuard,
         directory: Directory,
         waiters: Waiters,
         poke: Callable[[], None],
@@ -122,7 +115,6 @@ class Wallets:
         self._bank = bank
         self._vault = vault
         self._keeper = keeper
-        self._guard = guard
         self._directory = directory
         self._waiters = waiters
         self._poke = poke
@@ -130,9 +122,6 @@ class Wallets:
         self._entropy = entropy
         self._store: Batcher[Opening, bool] = Batcher(
             partial(sql.run, store_openings), key=lambda item: item.number
-        )
-        self._reseal: Batcher[Resealing, bool] = Batcher(
-            partial(sql.run, reseal), key=lambda item: item.account_id
         )
 
     async def open_wallet(self, effect: OpenWallet, origin: Origin) -> OpenWalletOutcome:
@@ -146,7 +135,7 @@ class Wallets:
     ) -> OpenWalletOutcome:
         """Open a wallet under a kept PIN, or say how far the one opened with it has come."""
         seen = await self._directory.wallets(number)
-        if _by_salt(seen, kept.key) is None:
+        if by_salt(seen, kept.key) is None:
             if any(wallet.state != "closed" for wallet in seen):
                 return WalletExists()
             if kept.expired:
@@ -159,37 +148,11 @@ class Wallets:
                 LOG.warning("a wallet is stored and cannot be read", error=error)
                 self._poke()
                 return WalletOpening()
-        wallet = _by_salt(seen, kept.key)
+        wallet = by_salt(seen, kept.key)
         if wallet is None:
             lives = any(wallet.state != "closed" for wallet in seen)
             return WalletExists() if lives else Unavailable()
         return await self._settled(wallet, deadline)
-
-    async def change_pin(self, effect: ChangePin, origin: Origin) -> ChangePinOutcome:
-        kept = self._keeper.kept(effect.token, CHOSEN, origin)
-        if kept is None:
-            return KeptExpired()
-        seen = await self._directory.wallets(origin.msisdn)
-        if _by_salt(seen, kept.key):
-            return PinChanged()
-        if kept.expired:
-            return KeptExpired()
-        if not seen or seen[-1].state == "closed":
-            return Unavailable()
-        opened = await self._guard.open(seen[-1].account_id, effect.old, origin.turn_key)
-        if isinstance(opened, Opened):
-            version = opened.sealed.key_version
-            new = self._vault.seal(opened.account_id, version, opened.key.seed, kept.key)
-            changed = await self._reseal(Resealing(opened.account_id, opened.sealed, new))
-            return PinChanged() if changed else Unavailable()
-        # Refused, perhaps because this same turn, elsewhere, has changed it a moment ago.
-        seen = await self._directory.wallets(origin.msisdn)
-        return PinChanged() if _by_salt(seen, kept.key) else opened
-
-    async def drain(self) -> None:
-        """Wait for what is on its way to the store."""
-        await self._store.drain()
-        await self._reseal.drain()
 
     def _draw_up(self, number: Msisdn, earlier: int, under: PinKey, profile: Profile) -> Opening:
         """Make the key, seal it, and sign for the account and its grants."""
@@ -199,9 +162,13 @@ class Wallets:
         key = SigningKey.generate(self._entropy, bank.key_form)
         now_ms = to_ms(self._clock.now())
         create = CreateAccount(name, bank.domain, key.public_key)
+        listing = published(bank.opener_id, number.e164, account_id)
         grants = [GrantPermission(bank.recoverer_id, permission) for permission in GRANTED]
         signed = build_batch(
-            [(bank.opener_id, [create], now_ms, bank.opener), (account_id, grants, now_ms, key)]
+            [
+                (bank.opener_id, [create, listing], now_ms, bank.opener),
+                (account_id, grants, now_ms, key),
+            ]
         )
         sealed = self._vault.seal(account_id, 1, key.seed, under)
         return Opening(account_id, number.e164, profile, key.public_key, sealed, signed, now_ms)
@@ -222,7 +189,7 @@ class Wallets:
                 return Unavailable()
 
 
-def _by_salt(seen: Sequence[WalletSeen], key: PinKey) -> WalletSeen | None:
+def by_salt(seen: Sequence[WalletSeen], key: PinKey) -> WalletSeen | None:
     """The wallet that was opened with this kept PIN, or took it since."""
     return next((wallet for wallet in seen if wallet.salt == key.salt), None)
 
@@ -238,22 +205,6 @@ def store_openings(connection: Connection, items: Sequence[Opening]) -> Sequence
             connection.execute(insert(_SUBMISSION), _submission_rows(item))
         stored[item.number] = free
     return [stored[item.number] for item in items]
-
-
-def reseal(connection: Connection, items: Sequence[Resealing]) -> Sequence[bool]:
-    """Put the new layers where the old ones are; False where somebody else was faster."""
-    changed = {}
-    for item in sorted(items, key=lambda item: item.account_id):
-        row = _WALLET.c.account_id == item.account_id
-        new = item.new
-        done = connection.execute(
-            update(_WALLET)
-            .where(row, _WALLET.c.sealed_key == item.old.blob)
-            .values(salt=new.salt, sealed_key=new.blob, kek_version=new.kek_version)
-        ).rowcount
-        salt = connection.execute(select(_WALLET.c.salt).where(row)).scalar_one_or_none()
-        changed[item.account_id] = done == 1 or salt == new.salt
-    return [changed[item.account_id] for item in items]
 
 
 _EMPTY: Final = {"settled": 0, "outgoing": 0, "incoming": 0}

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from structlog import get_logger
 
-from gateway.stores.sql import StoreUnavailable, open_engine
+from gateway.stores.engines import open_engine
+from gateway.stores.sql import StoreUnavailable
 
 log = get_logger(__name__)
 

@@ -1,7 +1,8 @@
 -- The rules of gateway/stores/sessions.py, for any number of calls in one atomic step.
 --
 -- KEYS[i] is the hash of call i's phone number, the only key it touches (one slot on a cluster):
---   k name of the session   v version   r record     w worker   u lease until, ms   n text length
+--   k name of the session   v version   r record     c text length of the last finished turn
+--   w worker   u lease until, ms   n its text length     t a turn was heard and has no record
 --   o name of the session it ended      p that one's record, until the first finish
 -- ARGV holds six values per call: operation, name, worker, and three of the operation's own.
 -- Time is the server's: the one clock that all gateways share.
@@ -19,32 +20,39 @@ end
 local calls = {}
 
 function calls.claim(key, name, worker, length, lease, create)
-  local k, v, r, w, u, n, o, p =
-    unpack(redis.call('HMGET', key, 'k', 'v', 'r', 'w', 'u', 'n', 'o', 'p'))
+  local k, v, r, c, w, u, n, t, o, p =
+    unpack(redis.call('HMGET', key, 'k', 'v', 'r', 'c', 'w', 'u', 'n', 't', 'o', 'p'))
   local lease_until = string.format('%.0f', now + lease) -- '%d' is 32 bits on some platforms
+  length, n = tonumber(length), tonumber(n)
   if k ~= name then
     if create == '0' or o == name then return MISSING end
     p = r or p
     if k and k ~= '' then o = k end
-    redis.call('HDEL', key, 'r', 'p', 'o')
-    v, r = '0', false
+    redis.call('HDEL', key, 'r', 'c', 't', 'p', 'o')
+    v, r, t = '0', false, false
     redis.call('HSET', key, 'k', name, 'v', '0')
     if o then redis.call('HSET', key, 'o', o) end
     if p then redis.call('HSET', key, 'p', p) end
+  elseif length <= tonumber(c or -1) or (n and length < n) then
+    if v == '0' then return MISSING end
+    return {'busy', v - 1, false, false, false}
+  elseif n and length > n then
+    t = '1'
+    redis.call('HSET', key, 't', t)
   elseif held(w, u) then
-    return {'busy', tonumber(v), r, false, tonumber(n)}
+    return {'busy', tonumber(v), false, false, false}
   end
   redis.call('HSET', key, 'w', worker, 'u', lease_until, 'n', length)
   if redis.call('PTTL', key) < lease + LINGER then redis.call('PEXPIRE', key, lease + LINGER) end
-  if v == '0' then return {'fresh', 0, false, p, false} end
-  return {'claimed', tonumber(v), r, false, false}
+  if v == '0' then return {'fresh', 0, false, p, t} end
+  return {'claimed', tonumber(v), r, false, t}
 end
 
 function calls.finish(key, name, worker, record, ttl)
-  local k, v, w = unpack(redis.call('HMGET', key, 'k', 'v', 'w'))
+  local k, v, w, n = unpack(redis.call('HMGET', key, 'k', 'v', 'w', 'n'))
   if k ~= name or w ~= worker then return 0 end
-  redis.call('HSET', key, 'v', v + 1, 'r', record)
-  redis.call('HDEL', key, 'w', 'u', 'n', 'p')
+  redis.call('HSET', key, 'v', v + 1, 'r', record, 'c', n)
+  redis.call('HDEL', key, 'w', 'u', 'n', 't', 'p')
   redis.call('PEXPIRE', key, ttl)
   return 1
 end

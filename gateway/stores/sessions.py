@@ -14,6 +14,12 @@ The record is opaque bytes. Everything expires. Both stores (memory, Redis) foll
     `previous`, its finish fails, and a late repeat of its first callback is "missing" even with
     `create`, so that it cannot end its successor.
 4.  A fresh session that is released disappears; what was `previous` stays so for the next one.
+5.  A session's text only grows, so a claim brings the length of the text it is for. Of equal texts
+    one is claimed and the others are "busy". A text that is shorter than the one under way, or no
+    longer than the last finished one, is a late repeat: "busy" too, for a record that is there.
+6.  A text longer than one that was claimed and never finished is typed by somebody who has seen
+    that turn's page, although its record was lost. It takes the session over at once, and is
+    `torn`, as is every claim from then on until one is finished.
 """
 
 from typing import Literal, NamedTuple, Protocol
@@ -50,16 +56,18 @@ class Claim(NamedTuple):
 
     fresh: ours and new; `previous` is the record of the number's older session, if any.
     claimed: ours; `record` is what the last turn left.
-    busy: another turn is under way, its text `busy_length` long; `record` is what the one before
-    it left.
-    missing: no such session.
+    busy: an equal text is under way, or the turn is long over: `wait` for what is newer than
+    `version`.
+    missing: no such session, or a repeat too late to be answered.
+
+    `torn`: a turn before this one was heard, and what it came to is not known here.
     """
 
     state: State
     record: bytes | None = None
     previous: bytes | None = None
     version: int = 0
-    busy_length: int | None = None
+    torn: bool = False
 
 
 MISSING = Claim("missing")

@@ -28,11 +28,17 @@ class _Session:
     record: bytes | None = None
     worker: str | None = None
     lease_until: float = 0.0
-    length: int = 0
+    length: int = -1  # of the text that the worker is at
+    finished: int = -1  # length of the longest text that has its record
+    torn: bool = False
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     def held(self, now: float) -> bool:
         return self.worker is not None and now < self.lease_until
+
+    def repeats(self, length: int) -> bool:
+        """Is a text of this length older than what is known?"""
+        return length <= self.finished or (self.worker is not None and length < self.length)
 
     def let_go(self) -> None:
         """End the claim, and let those who wait look again."""
@@ -61,17 +67,19 @@ class MemorySessions:
             if not create or (session is not None and session.older == key.name):
                 return MISSING
             session = self._succeed(session, key)
+        elif session.repeats(length):
+            return Claim("busy", version=session.version - 1) if session.version else MISSING
+        elif session.worker is not None and length > session.length:
+            session.torn = True
         elif session.held(now):
-            return Claim(
-                "busy", session.record, version=session.version, busy_length=session.length
-            )
+            return Claim("busy", version=session.version)
         session.worker, session.length = worker, length
         session.lease_until = now + lease_s
         session.expires = max(session.expires, session.lease_until + LINGER_S)
         self._of_number.move_to_end(key.msisdn)
         if session.version == 0:
-            return Claim("fresh", previous=session.previous)
-        return Claim("claimed", session.record, version=session.version)
+            return Claim("fresh", previous=session.previous, torn=session.torn)
+        return Claim("claimed", session.record, version=session.version, torn=session.torn)
 
     async def finish(self, key: SessionKey, *, worker: str, record: bytes, ttl_s: float) -> bool:
         session = self._ours(key, worker)
@@ -79,6 +87,7 @@ class MemorySessions:
             return False
         session.version += 1
         session.record, session.previous = record, None
+        session.finished, session.torn = session.length, False
         session.expires = self._clock.monotonic() + ttl_s
         session.let_go()
         self._of_number.move_to_end(key.msisdn)

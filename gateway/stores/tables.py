@@ -58,11 +58,41 @@ class Wallet(SQLModel, table=True):
     public_key: str  # on the ledger now
     key_version: int = 1
     kek_version: int = 1
-    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # empty: no PIN yet
     sealed_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     wrong_pins: int = 0  # since the last right one
     locked_until: int = Field(default=0, sa_column=_big(default=0))  # ms
     opened_at: int = Field(default=0, sa_column=_big(default=0))  # ms
+
+
+class Replacement(SQLModel, table=True):
+    """A key that is to take the place of a wallet's key, waiting here for its block.
+
+    `state` is awaiting (a recovery that lacks its second signature) | pending | done | failed. Of
+    one wallet at most one is pending (partial unique index). Until it is done the wallet's row
+    keeps the old key; then the new one is there, and `sealed_key` here is emptied.
+    """
+
+    __table_args__ = (
+        Index(
+            "replacement_under_way",
+            "account_id",
+            unique=True,
+            sqlite_where=Column("state") == "pending",
+            postgresql_where=Column("state") == "pending",
+        ),
+    )
+
+    tx_hash: str = Field(primary_key=True)  # of the transaction that adds it and removes the old
+    account_id: str = Field(index=True)
+    reason: str  # first_pin | theft | forgotten
+    public_key: str
+    key_version: int
+    kek_version: int
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str
+    created_at: int = Field(sa_column=_big())  # ms
 
 
 class Attempt(SQLModel, table=True):
@@ -71,10 +101,20 @@ class Attempt(SQLModel, table=True):
     `state` is reserved | wrong | right | given_back.
     """
 
+    __table_args__ = (
+        Index(
+            "attempt_wrong",
+            "at",
+            "account_id",
+            sqlite_where=Column("state") == "wrong",
+            postgresql_where=Column("state") == "wrong",
+        ),
+    )
+
     turn_key: str = Field(primary_key=True)  # Origin.turn_key
     account_id: str = Field(index=True)
     state: str = "reserved"
-    at: int = Field(sa_column=_big())  # ms
+    at: int = Field(sa_column=_big(index=True))  # ms
 
 
 class Holding(SQLModel, table=True):
@@ -96,12 +136,13 @@ class Counter(SQLModel, table=True):
     """What a wallet has used of a limit: reserved and spent together, per period.
 
     `bucket` is a currency code, or "ALL" when currencies are combined; `period` is
-    "2026-11-22" (business day) or "2026-11" (month).
+    "2026-11-22" (business day) or "2026-11" (month). The bank's recoveries of a day are counted
+    here too: the recoverer's account, bucket "recovery".
     """
 
     account_id: str = Field(primary_key=True)
     bucket: str = Field(primary_key=True)
-    period: str = Field(primary_key=True)
+    period: str = Field(primary_key=True, index=True)
     amount: int = Field(default=0, sa_column=_big(default=0))
     count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
 
@@ -110,8 +151,8 @@ class Submission(SQLModel, table=True):
     """A transaction we signed: its exact bytes, sent again and again until a block holds it.
 
     `state` is signed | committed | rejected | cancelled | expired. `purpose` is transfer |
-    opening | grant | seed …; members of one atomic batch share `batch` and are sent together in
-    `position` order.
+    opening | grant | replacement | seed …; members of one atomic batch share `batch` and are sent
+    together in `position` order.
     """
 
     __table_args__ = (Index("submission_due", "state", "next_send_at"),)
@@ -147,7 +188,8 @@ class Transfer(SQLModel, table=True):
     src_account: str
     dest_account: str = Field(index=True)
     src_msisdn: str
-    dest_msisdn: str
+    dest_msisdn: str  # empty when it is for a bank account
+    beneficiary: str | None = None  # that account's number
     currency: str
     amount: int = Field(sa_column=_big())
     bucket: str  # the counter it used …
@@ -177,8 +219,9 @@ class Receipt(SQLModel, table=True):
 class Message(SQLModel, table=True):
     """An SMS to a phone: persisted with the fact it tells, sent after.
 
-    `text` is emptied once the message is final. `state` is queued | sending | sent | delivered |
-    failed. Higher `priority` leaves first (codes before receipts).
+    `state` is queued | sending | sent | failed | dropped | unknown; the last four are final, and
+    then `text` is emptied. A refused one has failed, one whose use was over was dropped, and of an
+    unknown one nobody can tell whether it was sent. Higher `priority` leaves first.
     """
 
     __table_args__ = (
@@ -194,10 +237,26 @@ class Message(SQLModel, table=True):
     state: str = "queued"
     carrier_id: str | None = Field(default=None, index=True)  # the carrier's message id
     tries: int = 0
-    next_try_at: int = Field(default=0, sa_column=_big(default=0))  # ms
+    # Tries that may have reached the phone: counted before each, taken back where surely not.
+    unsure: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    next_try_at: int = Field(default=0, sa_column=_big(default=0))  # ms; final: when it became so
     queued_at: int = Field(sa_column=_big())  # ms
-    sent_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
     failure: str | None = None
+
+
+class DeliveryReport(SQLModel, table=True):
+    """The carrier's last word on one SMS, by its own id: `message.carrier_id` finds it.
+
+    Beside the message and not in it: a report may come before its send was recorded, and so
+    neither has to wait for the other.
+    """
+
+    __tablename__ = "delivery_report"
+
+    carrier_id: str = Field(primary_key=True)
+    delivery: str  # delivered | failed
+    failure: str | None = None
+    at: int = Field(sa_column=_big(index=True))  # ms
 
 
 class Heard(SQLModel, table=True):
@@ -205,7 +264,6 @@ class Heard(SQLModel, table=True):
 
     carrier: str = Field(primary_key=True)
     message_id: str = Field(primary_key=True)
-    msisdn: str
     at: int = Field(sa_column=_big(index=True))  # ms
 
 
@@ -221,6 +279,14 @@ class Challenge(SQLModel, table=True):
     expires_at: int = Field(sa_column=_big())  # ms
 
 
+class Listing(SQLModel, table=True):
+    """A wallet that another bank keeps for a number, as its opener published it on the ledger."""
+
+    msisdn: str = Field(primary_key=True)
+    bank: str = Field(primary_key=True)  # domain
+    account_id: str = Field(index=True)
+
+
 class Cursor(SQLModel, table=True):
     """How far the ledger's blocks have been settled. One row, id 1."""
 
@@ -228,3 +294,4 @@ class Cursor(SQLModel, table=True):
     height: int = Field(default=0, sa_column=_big(default=0))
     block_hash: str = ""
     block_time: int = Field(default=0, sa_column=_big(default=0))  # ms
+    times: str = Field(default="[]", sa_column=Column(Text, nullable=False, server_default="[]"))

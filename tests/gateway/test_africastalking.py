@@ -1,11 +1,8 @@
-"""Africa's Talking's wire over real HTTP: what is taken, what is refused, and the way out."""
+"""Africa's Talking's callbacks over real HTTP: what is taken, what is dropped, what is refused."""
 
-import asyncio
-from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
-from aiohttp import web
 from clocks import seeded
 
 from gateway.carriers import africastalking
@@ -14,9 +11,8 @@ from gateway.carriers.carrier import (
     Delivery,
     DeliveryReport,
     Lines,
-    SendFailed,
-    SendRefused,
     SmsMo,
+    Unheard,
     UssdMo,
     UssdMt,
 )
@@ -42,6 +38,7 @@ class Heard:
         self.ussd: list[UssdMo] = []
         self.sms: list[SmsMo] = []
         self.reports: list[DeliveryReport] = []
+        self.unheard: list[Unheard] = []
         self.answer = UssdMt("1 Send money", end=False)
 
     def lines(self) -> Lines:
@@ -55,7 +52,7 @@ class Heard:
         async def delivery(report: DeliveryReport) -> None:
             self.reports.append(report)
 
-        return Lines(ussd, sms, delivery)
+        return Lines(ussd, sms, delivery, self.unheard.append)
 
 
 @pytest.fixture
@@ -191,113 +188,48 @@ async def test_an_sms_and_its_delivery_report_reach_the_service(client, heard):
     assert heard.reports == [DeliveryReport("ATXid_1", Delivery.FAILED, "UserInBlackList")]
 
 
+@pytest.mark.parametrize(
+    "sender", ["METFONE", "855", "12345", "", "+0123", "+" + "8" * 40, "+៨៥៥១២៣៤៥៦០១", "A B\0"]
+)
+async def test_an_sms_that_nobody_can_be_answered_for_is_taken_and_dropped(client, heard, sender):
+    """A 4xx would bring it again every minute for twelve hours."""
+    sms = {"from": sender, "to": "855", "text": "You have won", "id": "m1"}
+    reply = await post(client, sms, path="/africastalking/s3cret/sms")
+    assert (reply.status, heard.sms, heard.unheard) == (200, [], [Unheard.NO_NUMBER])
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 1531, "a" * 9000, "ក" * 800], ids=["chars", "body", "khmer"]
+)
+async def test_an_sms_longer_than_phones_write_is_taken_and_dropped(client, heard, text):
+    sms = {"from": "+85512345601", "to": "855", "text": text, "id": "m1"}
+    reply = await post(client, sms, path="/africastalking/s3cret/sms")
+    assert (reply.status, heard.sms, heard.unheard) == (200, [], [Unheard.TOO_LONG])
+
+
+async def test_an_sms_as_long_as_phones_write_is_heard(client, heard):
+    sms = {"from": "+85512345601", "to": "855", "text": "a" * 1530, "id": "m1"}
+    assert (await post(client, sms, path="/africastalking/s3cret/sms")).status == 200
+    assert [len(mo.text) for mo in heard.sms] == [1530]
+
+
+@pytest.mark.parametrize("message_id", [None, "", "a b", "x" * 200])
+async def test_an_sms_without_an_id_is_refused_so_that_the_carrier_keeps_it(
+    client, heard, message_id
+):
+    sms = {"from": "+85512345601", "to": "855", "text": "BAL"}
+    if message_id is not None:
+        sms["id"] = message_id
+    assert (await post(client, sms, path="/africastalking/s3cret/sms")).status == 400
+    assert (heard.sms, heard.unheard) == ([], [])
+
+
+async def test_a_stranger_drops_nothing(client, heard):
+    for body in ({"from": "METFONE", "id": "m1"}, {"text": "a" * 9000}):
+        assert (await post(client, body, path="/africastalking/other/sms")).status == 404
+    assert heard.unheard == []
+
+
 async def test_the_end_of_a_session_is_acknowledged_unread(client, heard):
     event = DIALLED | {"status": "Success", "input": "1*730264", "lastAppResponse": "END ok"}
     assert (await post(client, event, path="/africastalking/s3cret/events")).status == 200
-
-
-# ---- out, through the official SDK
-
-Answer = Callable[[web.Request], web.StreamResponse]
-
-
-@pytest.fixture
-async def rest(aiohttp_server):
-    """Africa's Talking's REST API, answering as a test says."""
-
-    async def start(answer) -> AfricasTalking:
-        app = web.Application()
-        app.router.add_post("/version1/messaging", answer)
-        server = await aiohttp_server(app)
-        sms = africastalking._Sms(str(server.make_url("")), "sandbox", "key")
-        return AfricasTalking(Gate("s"), sms, "855")
-
-    return start
-
-
-def recipients(code: int, message_id: str = "ATXid_1"):
-    entry = {"statusCode": code, "number": "+85512345601", "cost": "0", "messageId": message_id}
-    return {"SMSMessageData": {"Message": "Sent", "Recipients": [{**entry, "status": "x"}]}}
-
-
-async def test_the_sdk_sends_to_the_configured_place_and_brings_the_id_back(rest):
-    posted = []
-
-    async def answer(request: web.Request) -> web.Response:
-        posted.append((request.headers["apiKey"], dict(await request.post())))
-        return web.json_response(recipients(101), status=201)
-
-    carrier = await rest(answer)
-    assert await carrier.send(Msisdn("+85512345601"), "Sent 5,000 KHR") == "ATXid_1"
-    (key, form) = posted[0]
-    assert key == "key"
-    assert form["to"] == "+85512345601"
-    assert form["message"] == "Sent 5,000 KHR"
-    assert form["from"] == "855"
-    await carrier.close()
-
-
-@pytest.mark.parametrize(
-    ("code", "fate"), [(403, SendRefused), (406, SendRefused), (405, SendFailed), (500, SendFailed)]
-)
-async def test_a_refusal_is_final_and_a_fault_is_not(rest, code, fate):
-    async def answer(_request: web.Request) -> web.Response:
-        return web.json_response(recipients(code), status=201)
-
-    carrier = await rest(answer)
-    with pytest.raises(fate):
-        await carrier.send(Msisdn("+85512345601"), "text")
-    await carrier.close()
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        web.Response(status=401, text="The supplied authentication is invalid"),
-        web.Response(status=500),
-        web.Response(status=201, text="not json", content_type="application/json"),
-        web.Response(status=201, text="<html>"),
-        web.Response(status=201, text='{"SMSMessageData":{"Recipients":[]}}'),
-    ],
-    ids=["unauthorised", "fault", "no-json", "html", "nobody"],
-)
-async def test_whatever_else_it_answers_may_be_tried_again_and_quotes_nothing(rest, reply):
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(
-            status=reply.status, text=reply.text, headers={"Content-Type": reply.content_type}
-        )
-
-    carrier = await rest(answer)
-    with pytest.raises(SendFailed) as failed:
-        await carrier.send(Msisdn("+85512345601"), "YES 1234")
-    assert "1234" not in str(failed.value)
-    await carrier.close()
-
-
-async def test_a_json_answer_with_a_charset_is_read_too(rest):
-    async def answer(_request: web.Request) -> web.Response:
-        reply = web.json_response(recipients(101), status=201)
-        reply.charset = "utf-8"
-        return reply
-
-    carrier = await rest(answer)
-    assert await carrier.send(Msisdn("+85512345601"), "text") == "ATXid_1"
-    await carrier.close()
-
-
-async def test_sends_do_not_wait_for_each_other(rest):
-    arrived = asyncio.Semaphore(0)
-    go_on = asyncio.Event()
-
-    async def answer(_request: web.Request) -> web.Response:
-        arrived.release()
-        await go_on.wait()
-        return web.json_response(recipients(101), status=201)
-
-    carrier = await rest(answer)
-    sends = [asyncio.create_task(carrier.send(Msisdn("+85512345601"), "text")) for _ in range(4)]
-    for _ in sends:
-        await arrived.acquire()
-    go_on.set()
-    assert await asyncio.gather(*sends) == ["ATXid_1"] * 4
-    await carrier.close()

@@ -39,6 +39,12 @@ WRONG = [
     ("CALLBACK_SECRET", ".."),
     ("CALLBACK_ALLOW", f"10.0.0.0/8,{LOOK}"),
     ("CALLBACK_ALLOW", "10.0.0.0/33"),
+    ("TRUSTED_PROXIES", f"10.0.0.1,{LOOK}"),
+    ("ADMIN_HOST", f"a b{SECRET}"),
+    ("ADMIN_PORT", "0"),
+    ("ADMIN_PORT", LOOK),
+    ("CONNECTIONS", "9"),
+    *(("KEEPALIVE_S", wrong) for wrong in ("0", "nan", "inf", LOOK)),
     *(("SERVICE_CODE", wrong) for wrong in ("", "855", "*855", "855#", "**a#", "*#", LOOK)),
     ("SHORTCODE", ""),
     ("SHORTCODE", " "),
@@ -60,6 +66,7 @@ WRONG = [
     ("LANGUAGE", LOOK),
     ("LOOKUPS_PER_DAY", "-1"),
     ("SMS_REPLIES_PER_HOUR", "-1"),
+    ("WRONG_PINS_PER_MINUTE", "9"),
     ("ARGON2_OPS", "0"),
     ("ARGON2_MIB", "0"),
     ("ARGON2_THREADS", "0"),
@@ -249,3 +256,25 @@ def test_migrate_says_what_it_did_once(tmp_path):
 def test_keys_where_no_folder_can_be(tmp_path):
     (tmp_path / "file").write_text("")
     refused(run("keys", str(tmp_path / "file")), str(tmp_path / "file"))
+
+
+# ---- the key-encryption key
+
+
+def test_a_key_encryption_key_is_added_and_keys_move_to_it(place):
+    added = run("kek", "add")
+    assert added.exit_code == 0, added.output
+    assert "added version 2" in added.output
+    moved = run("kek", "reseal")
+    assert moved.exit_code == 0, moved.output
+    assert "every key is under version 2; 0 were moved" in moved.output
+
+
+@pytest.mark.parametrize("harm", [missing, garbled, open_to_all])
+@pytest.mark.parametrize("command", ["add", "reseal"])
+def test_a_kek_file_that_cannot_be_used_is_left_as_it_is(place, harm, command):
+    file = place / "keys" / "kek.toml"
+    harm(file)
+    before = file.read_bytes() if file.exists() else None
+    refused(run("kek", command), "GATEWAY_KEK_FILE")
+    assert (file.read_bytes() if file.exists() else None) == before

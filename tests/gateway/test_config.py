@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app import trust_of, trusted_block
 from gateway.config import Settings, SettingsError, load_settings, rows, unknown_variables
+from ledger_client.genesis import Bank, dump_genesis, genesis
+from ledger_client.genesis import Peer as LedgerPeer
+from ledger_client.keys import SigningKey
+from ledger_client.ledger import Reached
+from ledger_client.trust import Trust
+
+PEER_KEY = SigningKey.from_seed(b"\1" * 32).public_key
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +71,40 @@ def test_production_refuses_to_serve_without_a_way_to_send_sms():
     settings = Settings(callback_secret="x" * 24, africastalking_user="u")
     with pytest.raises(SettingsError, match="GATEWAY_AFRICASTALKING_KEY"):
         settings.check_for_serving()
+
+
+def test_production_refuses_to_believe_blocks_that_nobody_known_has_signed():
+    told = {"callback_secret": "x" * 24, "africastalking_user": "u", "africastalking_key": "k"}
+    with pytest.raises(SettingsError, match="GATEWAY_LEDGER_GENESIS_FILE"):
+        Settings(**told).check_for_serving()
+    Settings(**told, ledger_genesis_file=Path("genesis.json")).check_for_serving()
+    Settings(**told, ledger_peer_keys=(PEER_KEY,)).check_for_serving()
+
+
+def test_peers_and_the_first_block_are_pinned_by_the_genesis_file(tmp_path):
+    banks = [Bank.of("bank", lambda name: SigningKey.from_seed(name.ljust(32).encode()).public_key)]
+    block = genesis(banks, [LedgerPeer("192.0.2.1:10001", PEER_KEY.upper())], issuer=PEER_KEY)
+    dump_genesis(tmp_path / "genesis.json", block)
+    trust = trust_of(Settings(ledger_genesis_file=tmp_path / "genesis.json"))
+    assert trust.peers == {PEER_KEY}
+    assert len(trust.genesis_hash) == 64
+    other = SigningKey.from_seed(b"\2" * 32).public_key
+    told = Settings(ledger_genesis_file=tmp_path / "genesis.json", ledger_peer_keys=(other,))
+    assert trust_of(told) == Trust(frozenset([other]), trust.genesis_hash)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"block_v1": {"payload": {"height": "2"}}}'])
+def test_a_file_that_is_no_genesis_block_is_named(tmp_path, content):
+    file = tmp_path / "genesis.json"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=r"GATEWAY_LEDGER_GENESIS_FILE=.*genesis\.json: "):
+        trust_of(Settings(ledger_genesis_file=file))
+
+
+def test_a_gateway_begins_after_the_block_it_is_told_to_trust():
+    assert trusted_block(Settings()) == Reached(0)
+    told = Settings(ledger_trusted_block=f"1200:{'AB' * 32}")
+    assert trusted_block(told) == Reached(1200, "ab" * 32)
 
 
 def test_the_settings_page_is_the_one_generated_from_the_rows():

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
-from gateway.carriers.carrier import SmsMo
+from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.inbox import CODE_MS, Inbox
 from gateway.meters import Meters
 from gateway.origin import Origin
@@ -57,6 +58,7 @@ class World:
         self._entropy = entropy
         self._facts = Facts(DARA, clock.now(), "", "en", WALLET, Service("Bakong", "*855#", "855"))
         self._count = 0
+        self.meters = Meters()
         self.inbox = Inbox(
             SmsEngine(load_texts()),
             sql,
@@ -68,7 +70,7 @@ class World:
             wait_s=3.0,
             replies_per_hour=BUDGET,
             queued=lambda: None,
-            meters=Meters(),
+            meters=self.meters,
         )
 
     async def facts(self, msisdn: Msisdn) -> Facts:
@@ -207,6 +209,16 @@ async def test_over_its_budget_a_number_gets_no_more_answers_until_an_hour_later
     await clock.advance(3601)
     await world.send("HELP")
     assert len(await world.texts()) == BUDGET + 1
+
+
+@pytest.mark.parametrize("why", Unheard)
+async def test_what_cannot_be_heard_is_counted_and_told_by_its_kind_only(world, why):
+    with capture_logs() as lines:
+        world.inbox.ignore(why)
+    assert world.meters.texts.labels(why.value)._value.get() == 1
+    assert lines == [
+        {"event": "sms ignored", "why": why.value, "room": "inbox", "log_level": "info"}
+    ]
 
 
 async def test_nothing_of_a_pin_or_its_text_is_stored(world, database_url, sql):

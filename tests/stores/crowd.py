@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, update
 
 from gateway.batch import Batcher
-from gateway.stores.sql import open_sql
+from gateway.stores.runners import open_sql
 from gateway.stores.tables import Counter, table_of
 
 WALLETS = [f"8551234560{number}@bank" for number in range(4)]

@@ -11,8 +11,9 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 import gateway.stores.tables  # noqa: F401 - declares the tables
+from gateway.stores.engines import open_engine
 from gateway.stores.migrate import migrate, newest_version, schema_version
-from gateway.stores.sql import StoreUnavailable, open_engine
+from gateway.stores.sql import StoreUnavailable
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,4 +1,4 @@
-"""What every session store does, in memory and on Valkey: the rules of `sessions.py`."""
+"""What every session store does, in memory, on Valkey and on a cluster: rules of `sessions.py`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ class Store(NamedTuple):
     clock: FakeClock
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     sessions: Sessions
     if request.param == "memory":
@@ -29,7 +29,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     else:
         # Leases are the server's; our clock only paces how often we look again.
         clock = FakeClock(skipping=True)
-        url = request.getfixturevalue("redis_url")
+        url = request.getfixturevalue(f"{request.param}_url")
         sessions = RedisSessions(url, clock, timeout_s=30)
     yield Store(sessions, clock)
     await sessions.close()
@@ -56,21 +56,92 @@ async def test_a_session_is_made_only_when_asked_for(sessions):
 async def test_a_finished_turn_is_what_the_next_one_finds(sessions):
     await claim(sessions)
     assert await finish(sessions, record=b"\x00\xff raw bytes\r\n")
-    assert await claim(sessions, worker="two", create=False) == Claim(
+    assert await claim(sessions, worker="two", length=1, create=False) == Claim(
         "claimed", b"\x00\xff raw bytes\r\n", version=1
     )
     assert await finish(sessions, worker="two", record=b"")
-    assert await claim(sessions, worker="three") == Claim("claimed", b"", version=2)
+    assert await claim(sessions, worker="three", length=3) == Claim("claimed", b"", version=2)
 
 
-async def test_while_one_works_others_are_told_how_long_its_text_is(sessions):
+async def test_of_equal_texts_one_is_claimed_and_the_others_wait_for_its_record(sessions):
     await claim(sessions, length=7)
-    assert await claim(sessions, worker="two") == Claim("busy", busy_length=7)
+    assert await claim(sessions, worker="two", length=7) == Claim("busy", version=0)
     await finish(sessions)
     await claim(sessions, worker="two", length=12)
-    assert await claim(sessions, worker="three") == Claim(
-        "busy", b"page 1", version=1, busy_length=12
-    )
+    assert await claim(sessions, worker="three", length=12) == Claim("busy", version=1)
+
+
+async def test_a_late_repeat_claims_nothing_and_finds_the_last_record(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, length=5)
+    await finish(sessions, record=b"page 2")
+    for at_work in (False, True):
+        if at_work:
+            await claim(sessions, worker="two", length=9)
+        for length in (0, 3, 5):
+            found = await claim(sessions, worker="late", length=length, create=length == 0)
+            assert found == Claim("busy", version=1)
+            assert await sessions.wait(A, version=found.version, timeout_s=0) == b"page 2"
+    assert await finish(sessions, worker="two", record=b"page 3"), "nothing was disturbed"
+
+
+async def test_a_longer_text_shows_that_a_turn_was_answered_whose_finish_was_lost(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, worker="lost", length=1)
+    lost = Claim("claimed", b"page 1", version=1, torn=True)
+    assert await claim(sessions, worker="two", length=8) == lost, "whatever is left of the lease"
+    assert not await finish(sessions, worker="lost", record=b"late")
+    assert await claim(sessions, worker="three", length=8) == Claim("busy", version=1)
+    assert await finish(sessions, worker="two", record=b"page 1 again")
+    assert await claim(sessions, length=10) == Claim("claimed", b"page 1 again", version=2)
+
+
+async def test_a_torn_session_is_torn_until_a_turn_is_finished(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, length=1)
+    for worker, length, lease_s in (("two", 8, 0), ("three", 8, 10), ("four", 15, 10)):
+        assert (await claim(sessions, worker=worker, length=length, lease_s=lease_s)).torn
+    await sessions.release(A, worker="four")
+    assert (await claim(sessions, worker="five", length=15)).torn
+    await finish(sessions, worker="five")
+    assert not (await claim(sessions, length=17)).torn
+
+
+async def test_a_repeat_of_what_was_heard_before_the_lost_turn_changes_nothing(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, length=1, lease_s=0)
+    await claim(sessions, worker="two", length=8, lease_s=0)
+    for length in (0, 1, 4):
+        assert await claim(sessions, worker="late", length=length) == Claim("busy", version=0)
+    assert (await claim(sessions, worker="three", length=8)).torn
+
+
+async def test_a_first_turn_whose_finish_was_lost_is_told_too(sessions):
+    await claim(sessions, length=6)
+    assert await claim(sessions, worker="late", length=2) == Claim("missing")
+    assert await claim(sessions, worker="two", length=11) == Claim("fresh", torn=True)
+    assert await finish(sessions, worker="two")
+    assert await claim(sessions, length=13) == Claim("claimed", b"page 1", version=1)
+
+
+async def test_a_new_session_is_not_torn_by_what_the_older_one_lost(sessions):
+    await claim(sessions, length=6)
+    assert (await claim(sessions, worker="two", length=11)).torn
+    assert await claim(sessions, REDIAL) == Claim("fresh")
+    await sessions.release(REDIAL, worker="one")
+    assert await claim(sessions, OTHER, length=3) == Claim("fresh")
+
+
+async def test_a_released_turn_was_not_heard(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, worker="two", length=20)
+    await sessions.release(A, worker="two")
+    assert await claim(sessions, length=5) == Claim("claimed", b"page 1", version=1)
 
 
 async def test_not_even_the_same_worker_claims_twice(sessions):
@@ -88,11 +159,12 @@ async def test_only_the_holder_of_the_claim_finishes(sessions):
 async def test_a_claim_past_its_time_is_taken_over_and_its_first_holder_fails(sessions):
     await claim(sessions)
     await finish(sessions)
-    await claim(sessions, worker="slow", lease_s=0)
-    assert (await claim(sessions, worker="two")).state == "claimed"
+    await claim(sessions, worker="slow", length=1, lease_s=0)
+    again = await claim(sessions, worker="two", length=1)
+    assert again == Claim("claimed", b"page 1", version=1), "the same turn once more"
     assert not await finish(sessions, worker="slow", record=b"late")
     assert await finish(sessions, worker="two", record=b"page 2")
-    assert (await claim(sessions, worker="three")).record == b"page 2"
+    assert (await claim(sessions, worker="three", length=3)).record == b"page 2"
 
 
 async def test_a_claim_past_its_time_that_nobody_took_over_still_finishes(sessions):
@@ -115,7 +187,7 @@ async def test_a_redial_ends_the_older_session_and_hands_over_its_record(session
     assert not await finish(sessions, A, worker="two"), "its turn is worth nothing now"
     assert await claim(sessions, A, create=False) == Claim("missing")
     assert await finish(sessions, REDIAL, worker="three", record=b"new")
-    assert await claim(sessions, REDIAL) == Claim("claimed", b"new", version=1), (
+    assert await claim(sessions, REDIAL, length=1) == Claim("claimed", b"new", version=1), (
         "previous is told until the first finish only"
     )
 
@@ -141,9 +213,9 @@ async def test_a_released_session_is_as_it_was(sessions):
     await finish(sessions)
     await claim(sessions, worker="two", length=5)
     await sessions.release(A, worker="somebody else")
-    assert (await claim(sessions, worker="three")).state == "busy"
+    assert (await claim(sessions, worker="three", length=5)).state == "busy"
     await sessions.release(A, worker="two")
-    assert await claim(sessions, worker="three") == Claim("claimed", b"page 1", version=1)
+    assert await claim(sessions, worker="three", length=5) == Claim("claimed", b"page 1", version=1)
 
 
 async def test_a_released_fresh_session_is_gone(sessions):
@@ -167,7 +239,7 @@ async def test_numbers_do_not_see_each_other(sessions):
     await finish(sessions)
     assert await claim(sessions, OTHER) == Claim("fresh")
     assert await finish(sessions, OTHER)
-    assert (await claim(sessions, A)).state == "claimed"
+    assert (await claim(sessions, A, length=1)).state == "claimed"
 
 
 async def test_of_many_at_once_exactly_one_gets_the_claim(sessions):
@@ -179,7 +251,7 @@ async def test_many_numbers_at_once_each_get_their_own_answer(sessions):
     keys = [SessionKey(f"+855123456{i:02}", "at", f"s{i}") for i in range(60)]
     await asyncio.gather(*(claim(sessions, key) for key in keys))
     await asyncio.gather(*(finish(sessions, key, record=key.session.encode()) for key in keys))
-    found = await asyncio.gather(*(claim(sessions, key) for key in keys))
+    found = await asyncio.gather(*(claim(sessions, key, length=1) for key in keys))
     assert [each.record for each in found] == [key.session.encode() for key in keys]
 
 
@@ -213,12 +285,12 @@ async def test_waiting_ends_when_nobody_is_at_work_any_longer(sessions):
     await claim(sessions)
     await finish(sessions)
     assert await sessions.wait(A, version=1, timeout_s=60) is None, "no turn under way"
-    await claim(sessions, worker="two")
+    await claim(sessions, worker="two", length=1)
     waiting = asyncio.create_task(sessions.wait(A, version=1, timeout_s=60))
     await asyncio.sleep(0)
     await sessions.release(A, worker="two")
     assert await waiting is None, "given up"
-    await claim(sessions, worker="three")
+    await claim(sessions, worker="three", length=1)
     waiting = asyncio.create_task(sessions.wait(A, version=1, timeout_s=60))
     await asyncio.sleep(0)
     await claim(sessions, REDIAL)

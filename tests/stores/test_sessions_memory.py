@@ -12,9 +12,9 @@ def key(number: int) -> SessionKey:
     return SessionKey(f"+8551200{number:04}", "at", f"s{number}")
 
 
-async def claim(sessions, number, *, create=True):
+async def claim(sessions, number, *, length=0, create=True):
     return await sessions.claim(
-        key(number), worker=f"w{number}", length=0, lease_s=5, create=create
+        key(number), worker=f"w{number}", length=length, lease_s=5, create=create
     )
 
 
@@ -54,10 +54,10 @@ async def test_of_too_many_the_one_untouched_for_longest_makes_room(clock: FakeC
     sessions = MemorySessions(clock, most=10)
     for number in range(10):
         await turn(sessions, number)
-    await turn(sessions, 0)
+    await claim(sessions, 0, length=1)
     await turn(sessions, 10)
     assert len(sessions._of_number) <= 10
-    assert (await claim(sessions, 0, create=False)).state == "claimed"
+    assert (await claim(sessions, 0, length=1, create=False)).state == "busy"
     assert (await claim(sessions, 1, create=False)).state == "missing"
 
 

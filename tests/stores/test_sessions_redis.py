@@ -28,8 +28,8 @@ async def sessions(redis_url):
     await sessions.close()
 
 
-async def claim(sessions, key=KEY, worker="one", lease_s=10.0):
-    return await sessions.claim(key, worker=worker, length=0, lease_s=lease_s, create=True)
+async def claim(sessions, key=KEY, worker="one", length=0):
+    return await sessions.claim(key, worker=worker, length=length, lease_s=10.0, create=True)
 
 
 async def test_every_key_has_a_time_to_live_at_every_moment(sessions, redis):
@@ -42,7 +42,7 @@ async def test_every_key_has_a_time_to_live_at_every_moment(sessions, redis):
     assert 60_000 < (await lives_ms())[0] <= 70_000
     await sessions.finish(KEY, worker="one", record=b"page", ttl_s=600)
     assert 590_000 < (await lives_ms())[0] <= 600_000
-    await claim(sessions, worker="two")
+    await claim(sessions, worker="two", length=1)
     assert 590_000 < (await lives_ms())[0] <= 600_000
     await claim(sessions, REDIAL)
     assert 0 < (await lives_ms())[0] <= 600_000
@@ -61,7 +61,7 @@ async def test_two_processes_share_a_session(redis_url, sessions):
         assert (await claim(other, worker="two")).state == "busy"
         await sessions.finish(KEY, worker="one", record=b"page", ttl_s=600)
         assert await waiting == b"page"
-        assert (await claim(other, worker="two")).record == b"page"
+        assert (await claim(other, worker="two", length=1)).record == b"page"
         await other.close()
 
 
@@ -117,6 +117,7 @@ async def test_a_server_that_never_answers_is_said_in_time():
     await server.wait_closed()
 
 
-def test_a_url_of_something_else_names_the_setting():
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "redis+cluster://", "redis+cluster://a:b"])
+def test_a_url_of_something_else_names_the_setting(url):
     with pytest.raises(ValueError, match="GATEWAY_REDIS_URL"):
-        open_sessions("http://127.0.0.1", SystemClock())
+        open_sessions(url, SystemClock())

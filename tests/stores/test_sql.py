@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from gateway.stores.sql import Sql, StoreUnavailable, insert_ignore, open_sql, upsert
+from gateway.stores.dialects import insert_ignore, upsert
+from gateway.stores.runners import open_sql
+from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Counter, Message, Submission, table_of
 
 COUNTER = table_of(Counter)

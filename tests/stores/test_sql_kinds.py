@@ -9,15 +9,10 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
-from gateway.stores.sql import (
-    InlineSql,
-    Sql,
-    StoreUnavailable,
-    insert_ignore,
-    normal_url,
-    open_engine,
-    open_sql,
-)
+from gateway.stores.dialects import insert_ignore
+from gateway.stores.engines import normal_url, open_engine
+from gateway.stores.runners import InlineSql, open_sql
+from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Counter, table_of
 
 COUNTER = table_of(Counter)

@@ -1,0 +1,61 @@
+"""What all commands of `ussd-gateway` share: reading the settings, and refusing in one line.
+
+An error that an operator can mend is one line that names the setting, and exit code 2; anything
+else keeps its traceback. No command lives here.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from gateway import logs
+from gateway.config import PREFIX, Settings, SettingsError, load_settings, unknown_variables
+
+
+def read_settings(*, least: str | None = None) -> Settings:
+    """Read the settings and set up logs by them; `least` is the least level logged instead."""
+    settings = load_settings()
+    logs.set_up(least or settings.log_level)
+    for name in unknown_variables():
+        logs.get("settings").warning("unknown setting", name=name)
+    return settings
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """One line each, and exit code 2, for what an operator can mend."""
+    # Imported here because commands that need none of it start faster without.
+    from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
+    from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
+    from ledger_client.ledger import LedgerError  # noqa: PLC0415
+    from menus.text.load import TextError  # noqa: PLC0415
+
+    try:
+        yield
+    except SettingsError as error:
+        refuse(*str(error).splitlines())
+    except StoreUnavailable as error:
+        refuse(_of_database(error))
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (SessionsUnavailable, LedgerError, TextError, ValueError) as error:
+        refuse(str(error))
+
+
+def refuse(*reasons: str) -> NoReturn:
+    """Say why, a line each, and end."""
+    for reason in reasons:
+        typer.echo(f"ussd-gateway: {' '.join(reason.split())}", err=True)
+    sys.exit(2)
+
+
+def _of_database(error: Exception) -> str:
+    """What the driver said first: no more, for what follows may quote a row."""
+    driver: BaseException | None = getattr(error.__cause__, "orig", None)
+    said = str(driver).strip().splitlines() if driver else []
+    if not said:
+        return str(error)
+    return f"the database of {PREFIX}DATABASE_URL is not available: {said[0]}"

@@ -1,0 +1,42 @@
+"""What an address tells whoever asks: carriers' addresses nothing that is for operators only."""
+
+import pytest
+from aiohttp import web
+from clocks import seeded
+
+from gateway.meters import Meters
+from gateway.web import application
+
+
+async def well() -> None:
+    return None
+
+
+async def ill() -> str:
+    return "the database does not answer"
+
+
+@pytest.mark.parametrize(("check", "status", "word"), [(well, 200, "ok"), (ill, 503, "the data")])
+async def test_readiness_is_what_its_checks_say(aiohttp_client, check, status, word):
+    client = await aiohttp_client(application([], {"database": check}, Meters(), seeded()))
+    reply = await client.get("/ready")
+    assert reply.status == status
+    assert (await reply.json())["database"].startswith(word)
+
+
+async def test_an_address_without_checks_tells_neither_readiness_nor_metrics(aiohttp_client):
+    client = await aiohttp_client(application([], None, Meters(), seeded()))
+    assert (await client.get("/health")).status == 200
+    assert (await client.get("/ready")).status == 404
+    assert (await client.get("/metrics")).status == 404
+
+
+async def test_a_fault_is_counted_and_quotes_nothing(aiohttp_client):
+    async def fall(_request: web.Request) -> web.Response:
+        raise RuntimeError("1*730264")
+
+    meters = Meters()
+    client = await aiohttp_client(application([web.get("/x", fall)], {}, meters, seeded()))
+    reply = await client.get("/x")
+    assert (reply.status, await reply.text()) == (503, "not now\n")
+    assert 'gateway_faults_total{room="web"} 1.0' in await (await client.get("/metrics")).text()
