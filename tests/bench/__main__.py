@@ -1,12 +1,14 @@
 """How fast a turn is, beside a bare aiohttp handler for the same form in the same run.
 
     python -m tests.bench [--seconds 2] [--rounds 3] [--connections 64] [--phones 128] [--json]
+                          [--only turns|ledger]
 
 Real processes: `ussd-gateway serve` on SQLite, once with its sessions in memory and once in
 Valkey, with a development ledger beside it. People with wallets dial, choose "Send money", name
 somebody (a look-up), a currency and an amount, see the page that asks for the PIN, go back and
 leave. Rounds are interleaved, so that a noisy neighbour disturbs all alike; each figure is the
-median of the rounds. The processor time of a turn is the figure to trust.
+median of the rounds. The processor time of a turn is the figure to trust. What money costs on its
+way to the ledger and back is measured by `ledger`.
 """
 
 import json
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import uvloop
@@ -28,6 +30,8 @@ from rich.table import Table
 from sim.load import FIRST_NUMBER, Caller, Load, Report, bodies, run_load
 
 try:
+    from tests.bench.ledger import Rate, rates
+    from tests.bench.ledger import medians as medians_of
     from tests.bench.world import Ended, Server, cpu_s, servers
 except ImportError as missing:
     sys.exit(f"bench: {missing.name} is missing: run `make bench`, which installs it")
@@ -165,6 +169,35 @@ def run(load: Load, rounds: int) -> list[Row]:
     return [medians(rows) for rows in measures.values()]
 
 
+def money(rounds: int) -> list[Rate]:
+    """What `ledger` measures, round by round."""
+    with tempfile.TemporaryDirectory(prefix="ussd-bench-") as folder, err.status("") as status:
+        found = []
+        for number in range(rounds):
+            where = f"round {number + 1} of {rounds}"
+            place = Path(folder) / str(number)
+            found.append(rates(place, lambda what, where=where: status.update(f"{where}: {what}")))
+    return medians_of(found)
+
+
+def money_table(found: Sequence[Rate], rounds: int) -> Table:
+    """The rates, each beside its floor."""
+    shown = Table(
+        title="Transfers per second of processor time",
+        caption=f"medians of {rounds} rounds",
+        box=box.SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for name in ("what", "per s", "beside", "per s", "ratio"):
+        shown.add_column(name, justify="left" if name in {"what", "beside"} else "right")
+    for rate in found:
+        floor = f"{rate.floor_per_s:,.0f}" if rate.ratio else ""
+        ratio = f"{rate.ratio:.2f}" if rate.ratio else ""
+        shown.add_row(rate.what, f"{rate.per_s:,.0f}", rate.floor, floor, ratio)
+    return shown
+
+
 def main(
     *,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of each measurement.")] = 2.0,
@@ -172,8 +205,11 @@ def main(
     connections: Annotated[int, typer.Option(min=1, help="Callbacks at the same time.")] = 64,
     phones: Annotated[int, typer.Option(min=1, help="People with wallets who call.")] = 128,
     as_json: Annotated[bool, typer.Option("--json", help="Figures for a program.")] = False,
+    only: Annotated[
+        Literal["turns", "ledger"] | None, typer.Option(help="Measure no more than this.")
+    ] = None,
 ) -> None:
-    """Measure USSD turns: how many in a second, and the processor time of each."""
+    """Measure USSD turns, and money on its way to the ledger and back."""
     if not sys.platform.startswith("linux"):
         sys.exit("bench: needs Linux, for its processor affinity and its /proc")
     if phones < connections:
@@ -184,16 +220,24 @@ def main(
     payee = f"0{FIRST_NUMBER + phones - 855_00_000_000}"
     script = tuple(typed.format(payee=payee) for typed, _ in TALK)
     load = Load("", script, phones, connections, seconds)
+    rows: list[Row] = []
+    found: list[Rate] = []
     try:
-        rows = run(load, rounds)
+        if only != "ledger":
+            rows = run(load, rounds)
+        if only != "turns":
+            found = money(rounds)
     except (Broken, Ended, OSError) as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit("bench: stopped")
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))  # noqa: T201  # the answer
-    else:
+        print(json.dumps([asdict(row) for row in (*rows, *found)], indent=2))  # noqa: T201  # the answer
+        return
+    if rows:
         out.print(table(rows, load, rounds))
+    if found:
+        out.print(money_table(found, rounds))
 
 
 if __name__ == "__main__":

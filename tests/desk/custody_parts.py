@@ -8,8 +8,10 @@ from clocks import FakeClock, seeded
 from sqlalchemy import Connection, Table, insert, select, update
 
 from gateway.desk.pins import PinGuard
+from gateway.desk.spraying import Budget
 from gateway.desk.times import to_ms
 from gateway.kek import Kek
+from gateway.meters import Meters
 from gateway.origin import Origin
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Attempt, Message, Subscriber, Wallet, table_of
@@ -33,8 +35,22 @@ def make_vault(executor: Executor | None = None, seed: str = "vault", **settings
     return Vault(kek, seeded(seed), executor, cost=LEAST, **settings)
 
 
-def make_guard(sql: Sql, clock: FakeClock, vault: Vault | None = None) -> PinGuard:
-    return PinGuard(sql, vault or make_vault(), clock, TEXTS)
+def make_guard(
+    sql: Sql,
+    clock: FakeClock,
+    vault: Vault | None = None,
+    *,
+    wrong_pins: int = 1000,
+    meters: Meters | None = None,
+) -> PinGuard:
+    return PinGuard(
+        sql,
+        vault or make_vault(),
+        clock,
+        TEXTS,
+        meters=meters or Meters(),
+        budget=Budget(wrong_pins),
+    )
 
 
 def origin(
@@ -110,7 +126,7 @@ class DyingSql:
     def __init__(self, sql: Sql, at: int, *, after_commit: bool) -> None:
         self._sql, self._at, self._after = sql, at, after_commit
 
-    async def run(self, operation, items, *, timeout_s=None):  # noqa: ARG002 - the seam's shape
+    async def run(self, operation, items, *, timeout_s=None, only_reads=False):  # noqa: ARG002 - the seam's shape
         self._at -= 1
         if self._at < 0 or (self._at == 0 and not self._after):
             raise StoreUnavailable("died")

@@ -14,6 +14,7 @@ from custody_parts import PIN, TEXTS, make_guard, make_wallet
 from sqlalchemy import Connection, insert, select
 
 from gateway.desk.limits import Limits, load_limits
+from gateway.desk.listings import Banks
 from gateway.desk.outbox import Outbox
 from gateway.desk.pins import Opened
 from gateway.desk.reads import Reads
@@ -32,7 +33,9 @@ from ledger_client.ledger import (
     Block,
     BlockTransaction,
     Command,
+    Doubt,
     LedgerUnreachable,
+    Reached,
     TransferAsset,
     TxStatus,
     Verdict,
@@ -74,9 +77,12 @@ class MemoryLedger:
         self.deaf = False
         self.refuse_all = False
         self.invalid: dict[str, str] = {}
+        self.second: dict[str, list[TxStatus]] = {}
         self.calls: list[list[str]] = []
+        self.again: list[bool] = []  # of each call
         self.asked: list[list[str]] = []
         self.blocks_made: list[Block] = []
+        self.doubts: list[Doubt] = []  # told once each, by the block stream
         self.verdicts: dict[str, Verdict] = {}
         self.held: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.now_ms = 1_763_780_400_000
@@ -85,8 +91,9 @@ class MemoryLedger:
 
     # what the gateway calls
 
-    async def submit(self, transactions: Sequence[bytes]) -> None:
+    async def submit(self, transactions: Sequence[bytes], *, again: bool = False) -> None:
         await asyncio.sleep(0)
+        self.again.append(again)
         if self.away:
             raise LedgerUnreachable("away")
         parsed = [Transaction.FromString(one) for one in transactions]
@@ -109,6 +116,11 @@ class MemoryLedger:
         self.asked.append(list(hashes))
         return [self._status(tx_hash) for tx_hash in hashes]
 
+    async def opinions(self, hashes: Sequence[str]) -> Sequence[Sequence[TxStatus]]:
+        """The word of this peer, and of a second one as `second` says."""
+        first = await self.statuses(hashes)
+        return [[word, *self.second.get(word.tx_hash, ())] for word in first]
+
     def _status(self, tx_hash: str) -> TxStatus:
         if tx_hash in self.invalid:
             return TxStatus(tx_hash, Verdict.INVALID, text=self.invalid[tx_hash])
@@ -116,9 +128,11 @@ class MemoryLedger:
             return TxStatus(tx_hash, Verdict.PENDING)
         return TxStatus(tx_hash, self.verdicts.get(tx_hash, Verdict.UNKNOWN))
 
-    async def blocks(self, after: int) -> AsyncIterator[Block]:
-        height = after
+    async def blocks(self, after: Reached) -> AsyncIterator[Block | Doubt]:
+        height = after.height
         while True:
+            while self.doubts:
+                yield self.doubts.pop(0)
             while height < len(self.blocks_made):
                 yield self.blocks_made[height]
                 height += 1
@@ -207,12 +221,13 @@ class Desk:
         limits: Limits | None = None,
         seed: str = "desk",
         any_pin: bool = False,
+        banks: Banks = Banks(),  # noqa: B008 - frozen
     ) -> None:
         self.sql, self.ledger, self.clock = sql, ledger, clock
         self.limits = limits or load_limits()
         self.meters = Meters()
         self.waiters = Waiters()
-        self.receipts = Receipts(TEXTS, self.limits, "the bank", "*855#")
+        self.receipts = Receipts(TEXTS, self.limits, banks, "*855#")
         self.outbox = Outbox(
             sql,
             ledger,
@@ -234,8 +249,9 @@ class Desk:
             limits=self.limits,
             clock=clock,
             entropy=seeded(f"{seed}/refs"),
+            banks=banks,
         )
-        self.reads = Reads(sql, self.limits, clock, lambda: self.follower.stale_since)
+        self.reads = Reads(sql, self.limits, clock, lambda: self.follower.stale_since, banks)
         self._turn, self._seed = 0, seed
 
     def origin(self, number: Msisdn, *, wait_s: float = 3.0, **changes: Any) -> Origin:

@@ -6,7 +6,7 @@ import pytest
 from custody_parts import DARA, SUBSCRIBER, make_wallet, only, origin, rows
 
 from gateway.desk.directory import Directory
-from gateway.stores.sql import open_sql
+from gateway.stores.runners import open_sql
 from gateway.stores.tables import Transfer, table_of
 from menus.effects import FindPayee, LanguageSet, NoWallet, PayeeFound, SetLanguage, TooManyLookups
 from menus.kinds import Msisdn

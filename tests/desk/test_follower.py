@@ -29,13 +29,15 @@ from money_parts import (
 from sqlalchemy import insert, update
 
 from gateway.desk.amounts import Assets
-from gateway.follower import Place, Settle, settle, start_cursor
-from gateway.stores.sql import StoreUnavailable, open_sql
+from gateway.desk.blocks import Place, Settle, settle, start_cursor
+from gateway.stores.runners import open_sql
+from gateway.stores.sql import StoreUnavailable
 from gateway.stores.tables import Cursor, table_of
 from ledger_client.ledger import (
     AddAssetQuantity,
     BlockTransaction,
     CreateAccount,
+    Reached,
     SubtractAssetQuantity,
     TransferAsset,
 )
@@ -54,13 +56,13 @@ def ledger() -> MemoryLedger:
 async def desk(sql, clock, ledger) -> Desk:
     await person(sql, DARA, ledger, riel=400_000)
     await person(sql, THIDA, ledger, riel=50_000, name="Chan Thida")
-    await sql.run(start_cursor, [None])
+    await sql.run(start_cursor, [Reached(0)])
     return Desk(sql, ledger, clock, any_pin=True)
 
 
 async def settled(desk: Desk, block, *, sql=None):
     def operation(connection, asked):
-        return settle(desk.receipts, Assets(), connection, asked)
+        return settle(desk.receipts, Assets(), "bank", connection, asked)
 
     (done,) = await (sql or desk.sql).run(operation, [Settle(block, block.created_time, DAY)])
     return done
@@ -113,7 +115,7 @@ async def test_two_processes_settle_a_block_once_and_both_wake(sql, database_url
 async def test_two_processes_at_one_block_settle_it_once(sql, database_url, clock, ledger):
     await person(sql, DARA, ledger, riel=400_000)
     await person(sql, THIDA, ledger)
-    await sql.run(start_cursor, [None])
+    await sql.run(start_cursor, [Reached(0)])
     desk = Desk(sql, ledger, clock, any_pin=True)
     for n in range(4):
         await sent(desk, 1_000 + n)

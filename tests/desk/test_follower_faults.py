@@ -9,7 +9,7 @@ from money_parts import DARA, Desk, MemoryLedger, account, eventually, holding, 
 from structlog.testing import capture_logs
 
 from gateway.follower import PAUSE_MOST_S
-from ledger_client.ledger import Block, QueryRefused
+from ledger_client.ledger import Block, Doubt, QueryRefused, Reached
 
 
 class Refusing(MemoryLedger):
@@ -20,7 +20,7 @@ class Refusing(MemoryLedger):
         self.clock, self.refuses = clock, True
         self.asked_at: list[float] = []
 
-    def blocks(self, after: int) -> AsyncIterator[Block]:
+    def blocks(self, after: Reached) -> AsyncIterator[Block | Doubt]:
         self.asked_at.append(self.clock.monotonic())
         if self.refuses:
             raise QueryRefused("STATEFUL_INVALID", 2, "no permission")
@@ -87,3 +87,22 @@ async def test_a_ledger_that_is_away_is_told_once_and_once_when_it_is_back(desk,
             await asyncio.sleep(0)
     told = [line["event"] for line in lines if "the ledger" in line["event"]]
     assert told == ["the ledger does not answer", "the ledger answers again"]
+
+
+async def test_a_block_not_believed_is_counted_and_told_and_the_others_are_settled(
+    desk, sqlite_sql, ledger
+):
+    ledger.refuses = False
+    ledger.doubts = [Doubt("192.0.2.7:50051", 1, "2 pinned peers signed it, not 3")]
+    ledger.pay_in(account(DARA), "1")
+
+    async def settled() -> bool:
+        return (await holding(sqlite_sql, DARA))[0] == 400_001
+
+    with capture_logs() as lines:
+        async with desk.running():
+            await eventually(settled)
+    (told,) = [line for line in lines if line["event"] == "a block is not believed"]
+    assert told["peer"] == "192.0.2.7:50051"
+    assert "GATEWAY_LEDGER_PEER_KEYS" in told["hint"]
+    assert desk.meters.registry.get_sample_value("gateway_ledger_doubts_total") == 1

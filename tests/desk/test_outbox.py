@@ -1,7 +1,9 @@
 """What was signed is sent, exactly as stored, until a block holds it; or never, and cancelled."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
+from itertools import permutations
 
 import pytest
 from clocks import FakeClock
@@ -22,10 +24,11 @@ from money_parts import (
     person,
 )
 from sqlalchemy import insert, update
+from structlog.testing import capture_logs
 
 from gateway.desk.outbox import GiveUp, Lease, give_up, lease
-from gateway.stores.sql import open_sql
-from ledger_client.ledger import Verdict
+from gateway.stores.runners import open_sql
+from ledger_client.ledger import TxStatus, Verdict
 from menus.effects import Committed, InProgress
 
 GIVEN_BACK = {("KHR", "2026-11-22"): (0, 0), ("KHR", "2026-11"): (0, 0)}
@@ -72,9 +75,9 @@ async def test_nothing_leaves_before_its_first_send_is_committed(desk, ledger):
     seen = []
     submit = ledger.submit
 
-    async def watching(transactions):
+    async def watching(transactions, *, again):
         seen.append((await submission(desk, row["tx_hash"]))["first_sent_at"])
-        await submit(transactions)
+        await submit(transactions, again=again)
 
     ledger.submit = watching
     await desk.outbox.round()
@@ -181,7 +184,7 @@ async def test_committed_by_status_is_left_to_the_blocks(desk, sql, clock, ledge
     await desk.outbox.round()
     await clock.advance(10)
     await desk.outbox.round()
-    assert len(ledger.asked) == 1
+    assert ledger.asked
     assert (await submission(desk, row["tx_hash"]))["state"] == "signed"
 
 
@@ -198,6 +201,73 @@ async def test_a_stateless_refusal_is_a_fault_and_gives_nothing_back(desk, sql, 
     assert after["reason"].endswith("Wrongly formed signature: bad public key")
     assert await holding(sql, DARA) == reserved
     assert len(await fetch(sql, MESSAGE)) == 0
+
+
+REFUSED = "Transfer: amount is not positive"
+
+
+async def unseen(desk, clock, ledger, first: Verdict, *second: TxStatus) -> dict:
+    """A payment that was sent and is in no block, and what the peers say of it."""
+    ledger.deaf = True
+    row = await signed(desk)
+    if first is Verdict.INVALID:
+        ledger.invalid[row["tx_hash"]] = REFUSED
+    else:
+        ledger.verdicts[row["tx_hash"]] = first
+    ledger.second[row["tx_hash"]] = [replace(one, tx_hash=row["tx_hash"]) for one in second]
+    await desk.outbox.round()
+    await clock.advance(10)
+    with capture_logs() as lines:
+        await desk.outbox.round()
+    return {**await submission(desk, row["tx_hash"]), "lines": [it["event"] for it in lines]}
+
+
+def says(verdict: Verdict, text: str = "") -> TxStatus:
+    return TxStatus("", verdict, text=text)
+
+
+async def test_two_peers_who_refuse_what_was_signed_end_it_and_all_is_given_back(
+    desk, sql, clock, ledger
+):
+    row = await unseen(desk, clock, ledger, Verdict.INVALID, says(Verdict.INVALID, REFUSED))
+    assert row["state"] == "rejected"
+    assert (await holding(sql, DARA))[:2] == (400_000, 0)
+    assert len(ledger.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [],
+        [says(Verdict.UNKNOWN)],
+        [says(Verdict.PENDING)],
+        [says(Verdict.INVALID, "Wrongly formed signature")],
+        [says(Verdict.INVALID, "bad timestamp: too old")],
+        [says(Verdict.INVALID, REFUSED), says(Verdict.COMMITTED)],
+    ],
+)
+async def test_less_than_two_peers_and_a_lasting_reason_end_nothing(
+    desk, sql, clock, ledger, second
+):
+    row = await unseen(desk, clock, ledger, Verdict.INVALID, *second)
+    assert row["state"] == "signed"
+    assert (await holding(sql, DARA))[1] == 5_000
+
+
+@pytest.mark.parametrize("ends", list(permutations((Verdict.COMMITTED, Verdict.REJECTED))))
+async def test_peers_that_disagree_about_the_end_raise_an_alarm_and_release_nothing(
+    desk, sql, clock, ledger, ends
+):
+    row = await unseen(desk, clock, ledger, ends[0], says(ends[1]))
+    assert "peers disagree about a final state: one of them lies" in row["lines"]
+    assert desk.meters.registry.get_sample_value("gateway_ledger_disagreements_total") == 1
+    assert row["state"] == "signed"
+    assert (await holding(sql, DARA))[1] == 5_000
+
+
+async def test_what_nothing_came_of_is_given_to_another_peer(desk, clock, ledger):
+    await unseen(desk, clock, ledger, Verdict.UNKNOWN)
+    assert ledger.again == [False, True]
 
 
 async def test_a_refusal_that_time_heals_is_sent_again(desk, clock, ledger):

@@ -34,9 +34,11 @@ from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from gateway import vault as vault_module
-from gateway.desk.attempts import JUDGING_MS, KEPT_MS, LEASE_MS
+from gateway.desk.attempt_rows import KEPT_MS
+from gateway.desk.attempts import JUDGING_MS, LEASE_MS
 from gateway.desk.pins import Opened, PinGuard
-from gateway.stores.sql import InlineSql, Sql, open_sql
+from gateway.stores.runners import InlineSql, open_sql
+from gateway.stores.sql import Sql
 from gateway.vault import Vault
 from ledger_client.keys import verify
 from menus.effects import PinLocked, Unavailable, Unconfirmed, WalletHeld, WrongPin
@@ -246,6 +248,17 @@ async def test_a_tenth_attempt_that_nobody_judged_holds_the_wallet(sqlite_sql, c
     assert len(await rows(sqlite_sql, MESSAGE)) == 1
 
 
+async def test_a_judged_turn_hears_of_the_hold_that_is_due_though_nobody_has_set_it(
+    sqlite_sql, clock, guard
+):
+    await change(sqlite_sql, WALLET, wrong_pins=8)
+    dying = make_guard(DyingSql(sqlite_sql, 2, after_commit=False), clock)
+    await dying.open(ACCOUNT, OTHER, "t1")
+    assert isinstance(await wrong(guard, "t2"), PinLocked)  # t1 might still be right
+    await clock.advance(JUDGING_MS / 1000)
+    assert await wrong(guard, "t2") == WalletHeld()
+
+
 # ---- many at once
 
 
@@ -292,6 +305,15 @@ async def test_a_wrong_pin_judged_after_a_right_one_is_counted_after_it(sqlite_s
     late.open_it.set()
     assert await wrongly == WrongPin(2)
     assert (await only(sqlite_sql, WALLET))["wrong_pins"] == 1
+
+
+async def test_a_right_pin_opens_nothing_that_an_operator_has_held_meanwhile(sqlite_sql, clock):
+    await make_wallet(sqlite_sql)
+    gate = Gate(make_vault())
+    (slow,) = await under_way(gate, [make_guard(sqlite_sql, clock, gate).open(ACCOUNT, PIN, "t1")])
+    await change(sqlite_sql, WALLET, state="held")
+    gate.open_it.set()
+    assert await slow == WalletHeld()
 
 
 async def test_a_worker_that_lost_its_lease_learns_nothing(sqlite_sql, clock, guard):

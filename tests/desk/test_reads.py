@@ -94,7 +94,11 @@ async def test_the_last_payment_is_the_newest_of_both_directions(desk, sql, cloc
         ledger.pay_in(account(DARA), "7", src="somebody@otherbank")
         await eventually(lambda: amount_is(sql, 395_007))
     outside = await last(desk, DARA)
-    assert (outside.state, outside.amount, outside.other) == (PaymentState.RECEIVED, khr(7), "")
+    assert (outside.state, outside.amount, outside.other) == (
+        PaymentState.RECEIVED,
+        khr(7),
+        "otherbank",
+    )
 
 
 async def test_a_payment_that_was_refused_is_not_paid(desk, sql, ledger):

@@ -72,7 +72,6 @@ def seeder_on(sql: Sql, desk: Desk, clock: Clock, entropy: Entropy) -> Seeder:
         Bank("bank", key("opener@bank")),
         vault=vault,
         keeper=Keeper(vault, clock),
-        guard=make_guard(sql, clock, vault),
         directory=directory,
         waiters=desk.waiters,
         poke=desk.outbox.poke,
@@ -95,11 +94,9 @@ def seeder_on(sql: Sql, desk: Desk, clock: Clock, entropy: Entropy) -> Seeder:
 @asynccontextmanager
 async def development_ledger(folder: Path) -> AsyncIterator[Ledger]:
     """The development ledger over real gRPC, with a bank on it."""
-    roles = {
-        name: key(f"{name}@bank").public_key for name in LedgerBank.__slots__ if name != "domain"
-    }
+    bank = LedgerBank.of("bank", lambda name: key(f"{name}@bank").public_key)
     peer = Peer("127.0.0.1:10001", key("peer").public_key)
-    first = genesis([LedgerBank(domain="bank", **roles)], [peer], issuer=key("nbc").public_key)
+    first = genesis([bank], [peer], issuer=key("nbc").public_key)
     server = await serve(folder, first, key("peer"), settings=Settings(block_ms=20))
     ledger = Iroha1([server.address], "opener@bank", key("opener@bank"))
     try:

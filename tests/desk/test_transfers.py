@@ -27,7 +27,8 @@ from money_parts import (
 
 from gateway.desk.limits import load_limits
 from gateway.desk.transfers import fresh_ref, place
-from gateway.stores.sql import StoreUnavailable, open_sql
+from gateway.stores.runners import open_sql
+from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
     AskAgain,
     Committed,

@@ -23,9 +23,9 @@ from money_parts import (
 )
 from sqlmodel import SQLModel
 
-from gateway.follower import start_cursor
-from gateway.stores.sql import InlineSql
-from ledger_client.ledger import TransferAsset
+from gateway.desk.blocks import start_cursor
+from gateway.stores.runners import InlineSql
+from ledger_client.ledger import Reached, TransferAsset
 from menus.kinds import Msisdn
 
 PEOPLE = (DARA, THIDA, BORA)
@@ -67,7 +67,7 @@ class World:
     async def begin(self) -> None:
         for number in PEOPLE:
             await person(self.sql, number, self.ledger, riel=GIVEN, tier="partial")
-        await self.sql.run(start_cursor, [None])
+        await self.sql.run(start_cursor, [Reached(0)])
 
     async def step(self, what: str, *how) -> None:
         match what, how:

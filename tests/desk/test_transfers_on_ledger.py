@@ -39,9 +39,9 @@ def key(name: str) -> SigningKey:
 
 
 async def start(folder: Path, port: int = 0) -> LedgerServer:
-    roles = {name: key(f"{name}@bank").public_key for name in Bank.__slots__ if name != "domain"}
+    bank = Bank.of("bank", lambda name: key(f"{name}@bank").public_key)
     peers = [Peer("127.0.0.1:10001", key("peer").public_key)]
-    first = genesis([Bank(domain="bank", **roles)], peers, issuer=key("nbc").public_key)
+    first = genesis([bank], peers, issuer=key("nbc").public_key)
     return await serve(folder, first, key("peer"), port=port, settings=Settings(block_ms=20))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import vault as vault_module
-from gateway.kek import Kek, KekError
+from gateway.kek import Kek, KekError, KekVersionMissing
 from gateway.vault import Cost, DoesNotOpen, PinKey, Sealed, Vault, VaultBusy, WrongPinKey
 from menus.kinds import Pin
 
@@ -151,7 +151,7 @@ def test_wraps_open_at_their_own_purpose_and_address_only():
 def test_keyed_hashes_are_separate_by_purpose_and_survive_a_rotation():
     before, after = make_vault(keks(1)), make_vault(keks(1, 2))
     mac = before.mac("text", b"*855#")
-    assert len(mac) == 32
+    assert len(mac) == 36
     assert mac != before.mac("code", b"*855#")
     assert after.mac("text", b"*855#") != mac
     assert after.is_mac("text", b"*855#", mac)
@@ -251,3 +251,42 @@ def test_a_new_version_seals_and_the_older_ones_still_open(tmp_path):
     assert Kek.load(path).versions == (2, 1)
     assert second.derive(1, "x") == first.derive(1, "x") != second.derive(2, "x")
     assert [file.name for file in tmp_path.iterdir()] == ["kek.toml"]
+
+
+def test_what_a_process_died_of_adding_is_swept_away_and_a_link_stays_a_link(tmp_path):
+    real = tmp_path / "real.toml"
+    Kek.create(real, seeded())
+    link = tmp_path / "kek.toml"
+    link.symlink_to(real)
+    (tmp_path / "real.toml.new").write_text("half a li")
+    assert Kek.add_version(link, seeded("second")).versions == (2, 1)
+    assert link.is_symlink()
+    assert Kek.load(real).versions == (2, 1)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["kek.toml", "real.toml"]
+
+
+def test_nothing_is_added_to_a_file_that_is_none(tmp_path):
+    path = tmp_path / "kek.toml"
+    path.touch(mode=0o600)
+    with pytest.raises(KekError):
+        Kek.add_version(path, seeded())
+    assert path.read_bytes() == b""
+
+
+def test_a_version_added_since_is_found_and_one_once_known_is_never_forgotten(tmp_path):
+    path = tmp_path / "kek.toml"
+    running = Kek.create(path, seeded())
+    key = running.derive(1, "x")
+    added = Kek.add_version(path, seeded("second"))
+    assert running.newest == 1
+    assert running.derive(2, "x") == added.derive(2, "x")
+    assert running.versions == (2, 1)
+    path.write_text(f'3 = "{"ab" * 32}"\n1 = "{"cd" * 32}"\n')
+    with pytest.raises(KekVersionMissing, match="version 4"):
+        running.derive(4, "x")
+    assert running.derive(3, "y")
+    assert running.versions == (3, 2, 1)
+    assert running.derive(1, "x") == key
+    path.unlink()
+    with pytest.raises(KekVersionMissing, match="version 4"):
+        running.derive(4, "x")

@@ -1,44 +1,33 @@
-"""One wallet a number, opened by one commit; a changed PIN that stays changed."""
+"""One wallet a number, opened by one commit."""
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass
 
 import pytest
-from clocks import FakeClock, seeded
+from custody_desk import NEW, OPENER, SUBMISSION, Desk, late
 from custody_parts import (
     ACCOUNT,
-    ATTEMPT,
     DARA,
     OTHER,
     PIN,
     WALLET,
     change,
-    make_guard,
-    make_vault,
     make_wallet,
     only,
     origin,
     rows,
 )
 
-from gateway.desk.directory import Directory
-from gateway.desk.keep import Keeper
 from gateway.desk.pins import Opened
-from gateway.desk.waiters import Waiters
-from gateway.desk.wallets import Bank, Wallets
-from gateway.origin import Origin
-from gateway.stores.sql import Sql, open_sql
-from gateway.stores.tables import Holding, Submission, table_of
-from ledger_client.keys import SigningKey, verify
-from ledger_client.ledger import CreateAccount, GrantPermission
+from gateway.stores.runners import open_sql
+from gateway.stores.tables import Holding, table_of
+from ledger_client.keys import verify
+from ledger_client.ledger import CreateAccount, GrantPermission, SetAccountDetail
 from ledger_client.proto import transaction_pb2
 from ledger_client.transaction import commands_of
 from menus.effects import (
     ChangePin,
     Compare,
-    Keep,
-    Kept,
     KeptExpired,
     OpenWallet,
     PinChanged,
@@ -48,53 +37,9 @@ from menus.effects import (
     WalletOpening,
     WrongPin,
 )
-from menus.kinds import Msisdn, Pin
+from menus.kinds import Msisdn
 
-SUBMISSION, HOLDING = table_of(Submission), table_of(Holding)
-OPENER = SigningKey.generate(seeded("opener"))
-NEW = Pin("864209")
-
-
-@dataclass
-class Desk:
-    """One process's custody on a store."""
-
-    sql: Sql
-    clock: FakeClock
-    name: str = "one"
-
-    def __post_init__(self) -> None:
-        self.vault = make_vault(seed=f"vault/{self.name}")
-        self.keeper = Keeper(self.vault, self.clock)
-        self.guard = make_guard(self.sql, self.clock, self.vault)
-        self.waiters = Waiters()
-        self.poked = 0
-        self.wallets = Wallets(
-            self.sql,
-            Bank("bank", OPENER),
-            vault=self.vault,
-            keeper=self.keeper,
-            guard=self.guard,
-            directory=Directory(self.sql, self.clock),
-            waiters=self.waiters,
-            poke=self._poke,
-            clock=self.clock,
-            entropy=seeded(f"keys/{self.name}"),
-        )
-
-    def _poke(self) -> None:
-        self.poked += 1
-
-    async def keep(self, pin: Pin, where: Origin) -> str:
-        kept = await self.keeper.keep(Keep("pin", pin), where)
-        assert isinstance(kept, Kept)
-        return kept.token
-
-    async def opened_by_ledger(self, state: str = "open") -> None:
-        """What the follower does when a block holds the batch."""
-        await change(self.sql, WALLET, state=state)
-        for row in await rows(self.sql, SUBMISSION):
-            self.waiters.wake(row["tx_hash"], "committed" if state == "open" else "rejected")
+HOLDING = table_of(Holding)
 
 
 @pytest.fixture
@@ -105,11 +50,6 @@ def desk(sql, clock) -> Desk:
 @pytest.fixture
 def on_sqlite(sqlite_sql, clock) -> Desk:
     return Desk(sqlite_sql, clock)
-
-
-def late(turn: int = 3, **changes: object) -> Origin:
-    """A turn that can wait no longer."""
-    return origin(turn, deadline=0.0, **changes)
 
 
 # ---- opening
@@ -130,7 +70,10 @@ async def test_opening_stores_wallet_and_exact_signed_bytes_then_tells_the_outbo
     assert (first["purpose"], second["purpose"]) == ("opening", "grant")
     assert first["batch"] == second["batch"] == first["tx_hash"]
     create, grants = (transaction_pb2.Transaction.FromString(r["data"]) for r in (first, second))
-    assert commands_of(create) == (CreateAccount(DARA.e164[1:], "bank", wallet["public_key"]),)
+    assert commands_of(create) == (
+        CreateAccount(DARA.e164[1:], "bank", wallet["public_key"]),
+        SetAccountDetail("opener@bank", DARA.e164[1:], ACCOUNT),  # for other banks to find
+    )
     assert commands_of(grants) == tuple(
         GrantPermission("recoverer@bank", f"can_{verb}_my_signatory") for verb in ("add", "remove")
     )
@@ -238,68 +181,6 @@ async def test_an_expired_or_foreign_kept_pin_opens_nothing(on_sqlite, clock):
     assert await rows(desk.sql, WALLET) == []
 
 
-# ---- changing the PIN
-
-
-async def test_after_a_change_the_new_pin_opens_the_same_key_and_the_old_one_does_not(desk):
-    key = await make_wallet(desk.sql)
-    effect = ChangePin(await desk.keep(NEW, origin(1)), PIN)
-    assert await desk.wallets.change_pin(effect, origin(3)) == PinChanged()
-    assert await desk.guard.open(ACCOUNT, PIN, "t1") == WrongPin(2)
-    opened = await desk.guard.open(ACCOUNT, NEW, "t2")
-    assert isinstance(opened, Opened)
-    assert opened.key.seed == key.seed
-
-
-async def test_a_wrong_old_pin_changes_nothing_and_counts(on_sqlite):
-    desk = on_sqlite
-    await make_wallet(desk.sql)
-    effect = ChangePin(await desk.keep(NEW, origin(1)), OTHER)
-    assert await desk.wallets.change_pin(effect, origin(3)) == WrongPin(2)
-    assert await desk.wallets.change_pin(effect, origin(3)) == WrongPin(2)
-    assert isinstance(await desk.guard.open(ACCOUNT, PIN, "t1"), Opened)
-
-
-async def test_a_repeated_change_says_changed_and_counts_nothing(on_sqlite, clock):
-    desk = on_sqlite
-    await make_wallet(desk.sql)
-    effect = ChangePin(await desk.keep(NEW, origin(1)), PIN)
-    for _ in range(3):
-        assert await desk.wallets.change_pin(effect, origin(3)) == PinChanged()
-    await clock.advance(600)
-    assert await desk.wallets.change_pin(effect, origin(3)) == PinChanged()
-    assert (await only(desk.sql, WALLET))["wrong_pins"] == 0
-    assert len(await rows(desk.sql, ATTEMPT)) == 1
-
-
-async def test_one_turn_on_two_processes_at_once_changes_the_pin_once(database_url, clock):
-    sqls = [open_sql(database_url) for _ in range(2)]
-    desks = [Desk(sql, clock, str(number)) for number, sql in enumerate(sqls)]
-    await make_wallet(sqls[0])
-    effect = ChangePin(await desks[0].keep(NEW, origin(1)), PIN)
-    said = await asyncio.gather(*(d.wallets.change_pin(effect, origin(3)) for d in desks))
-    assert PinChanged() in said
-    assert set(said) <= {PinChanged(), Unavailable()}
-    assert isinstance(await desks[1].guard.open(ACCOUNT, NEW, "t1"), Opened)
-    for sql in sqls:
-        await sql.close()
-
-
-async def test_an_expired_kept_pin_costs_no_attempt(on_sqlite, clock):
-    desk = on_sqlite
-    await make_wallet(desk.sql)
-    effect = ChangePin(await desk.keep(NEW, origin(1)), OTHER)
-    await clock.advance(180)
-    assert await desk.wallets.change_pin(effect, origin(3)) == KeptExpired()
-    assert await rows(desk.sql, ATTEMPT) == []
-
-
-async def test_who_has_no_wallet_has_no_pin_to_change(on_sqlite):
-    desk = on_sqlite
-    effect = ChangePin(await desk.keep(NEW, origin(1)), PIN)
-    assert await desk.wallets.change_pin(effect, origin(3)) == Unavailable()
-
-
 # ---- what is left behind
 
 
@@ -320,7 +201,7 @@ async def test_no_pin_and_no_open_key_lies_in_any_table_or_log_afterwards(
     opened = await desk.guard.open(ACCOUNT, PIN, "b")
     assert isinstance(opened, Opened)
     new = await desk.keep(NEW, origin(5))
-    assert await desk.wallets.change_pin(ChangePin(new, PIN), origin(7)) == PinChanged()
+    assert await desk.pins.change_pin(ChangePin(new, PIN), origin(7)) == PinChanged()
     await change(sql, WALLET, kek_version=9)
     assert await desk.guard.open(ACCOUNT, NEW, "c") == Unavailable()
     derived = [desk.keeper.kept(one, "pin", origin()) for one in (token, new)]

@@ -45,6 +45,7 @@ class Person:
     name: str = ""
     language: str = "en"
     dollars: str | None = None
+    bank: str = BANK
 
     @property
     def national(self) -> str:
@@ -53,7 +54,7 @@ class Person:
 
     @property
     def account_id(self) -> str:
-        return f"{self.msisdn.removeprefix('+')}@{BANK}"
+        return f"{self.msisdn.removeprefix('+')}@{self.bank}"
 
     def toml(self) -> str:
         holds = {"KHR": str(self.riel)} | ({"USD": self.dollars} if self.dollars else {})

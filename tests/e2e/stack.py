@@ -166,10 +166,12 @@ def gateway_environment(folder: Path) -> dict[str, str]:
         "GATEWAY_OPENER_KEY_FILE": str(keys / "opener.key"),
         "GATEWAY_TREASURY_KEY_FILE": str(keys / "treasury.key"),
         "GATEWAY_KEK_FILE": str(keys / "kek.toml"),
+        "GATEWAY_LEDGER_GENESIS_FILE": str(folder / "ledger" / "genesis.json"),
         "GATEWAY_LIMITS_FILE": str(folder / "limits.toml"),
         # The least that libsodium takes: thousands of PINs are typed here.
         "GATEWAY_ARGON2_MIB": "1",
         "GATEWAY_ARGON2_OPS": "1",
+        "GATEWAY_WRONG_PINS_PER_MINUTE": "10000",  # all those people are one block of numbers
         "PYTHONUTF8": "1",
     }
 
@@ -210,12 +212,12 @@ def make_world(folder: Path, everyone: Iterable[Person] | None = None) -> None:
     try:
         migrating.start()
         keys.start()
-        _complete(keys)
+        complete(keys)
         _make_genesis(folder)
         start_ledger(ledger, port)
-        _complete(migrating)
+        complete(migrating)
         seeding.start()
-        _complete(seeding)
+        complete(seeding)
     finally:
         for process in (migrating, keys, seeding, ledger):
             process.stop()
@@ -224,7 +226,7 @@ def make_world(folder: Path, everyone: Iterable[Person] | None = None) -> None:
         connection.execute(delete(table_of(Message)))
 
 
-def _complete(process: Process) -> None:
+def complete(process: Process) -> None:
     if process.wait(60.0) != 0:
         raise Ended(f"{process.name} failed\n{process.tail()}")
 
@@ -255,8 +257,7 @@ def _make_genesis(folder: Path) -> None:
             save_key(path, SigningKey.generate(chance))
         return load_key(path).public_key
 
-    names = ("opener", "recoverer", "treasury", "settlement")
-    bank = Bank(BANK, *(public(folder / "keys" / f"{name}.key") for name in names))
+    bank = Bank.of(BANK, lambda name: public(folder / "keys" / f"{name}.key"))
     peer = Peer(f"{HOST}:10001", public(place / "peer.key"))
     block = genesis([bank], [peer], issuer=public(place / "issuer.key"))
     dump_genesis(place / "genesis.json", block)
