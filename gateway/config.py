@@ -200,10 +200,12 @@ class Settings(BaseSettings):
         for name in ("africastalking_user", "africastalking_key"):
             if "africastalking" in self.carriers and not getattr(self, name):
                 raise SettingsError(f"{PREFIX}{name.upper()} is not set: no SMS could be sent")
-        if self.ledger_genesis_file is None and not self.ledger_peer_keys:
+        pinned = self.ledger_peer_keys and self.ledger_trusted_block
+        if self.ledger_genesis_file is None and not pinned:
             raise SettingsError(
-                f"{PREFIX}LEDGER_GENESIS_FILE (or {PREFIX}LEDGER_PEER_KEYS) is not set: nothing "
-                "would prove that a block is the network's and not one peer's invention"
+                f"{PREFIX}LEDGER_GENESIS_FILE (or {PREFIX}LEDGER_PEER_KEYS and "
+                f"{PREFIX}LEDGER_TRUSTED_BLOCK) is not set: nothing would prove that a block is "
+                "the network's and not one peer's invention"
             )
 
 

@@ -123,6 +123,8 @@ class Follower:
                     await self._ledger.submit([self._no_op(now_ms)])
             except (StoreUnavailable, LedgerError) as error:
                 LOG.warning("what is overdue waits", error=error)
+            except Exception as error:  # noqa: BLE001 - settling must not end with it
+                self._fault("what is overdue cannot be looked at", error=error)
 
     async def _settle_all(self) -> None:
         while True:

@@ -66,12 +66,20 @@ def genesis(
     issuer: Annotated[
         str, typer.Option(metavar="KEY", help=f"public key of {ISSUER}, the central bank")
     ],
+    fund: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CURRENCY=AMOUNT",
+            help=f"money that each treasury begins with, like khr=1000000; without it {ISSUER} "
+            "mints later",
+        ),
+    ] = None,
 ) -> None:
     """Write a network's first block; see `GENESIS_HELP`."""
     from gateway.ledger_genesis import begin  # noqa: PLC0415
 
     with explained():
-        begin(out, bank, peer, issuer)
+        begin(out, bank, peer, issuer, fund or ())
 
 
 @app.command()

@@ -5,7 +5,7 @@ is decided in `ledger_client.genesis`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,27 +13,33 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.config import PORT_MOST
-from ledger_client.genesis import TREASURY_FUNDS, Bank, Peer, dump_genesis, genesis, pinned
+from gateway.desk.amounts import Assets, from_decimal
+from ledger_client.genesis import Bank, Peer, dump_genesis, genesis, pinned
 from ledger_client.keys import MULTIHASH, is_public_key, load_public_key
 from ledger_client.roles import ISSUER
 from ledger_client.rules import PRECISIONS
+from menus.kinds import Currency, Money
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{32,}")
 
 
-def begin(out: Path, banks: Sequence[str], peers: Sequence[str], issuer: str) -> None:
+def begin(
+    out: Path, banks: Sequence[str], peers: Sequence[str], issuer: str, funds: Sequence[str]
+) -> None:
     """Write `out`, which must not exist, and show what it holds.
 
-    `banks` are DOMAIN=DIR, `peers` are HOST:PORT=KEY, a KEY is hex or a file. Raises `ValueError`
+    `banks` are DOMAIN=DIR, `peers` are HOST:PORT=KEY, a KEY is hex or a file, `funds` are
+    CURRENCY=AMOUNT for each treasury. Raises `ValueError`
     and `LedgerError` for what is not, and `OSError` when there is such a file.
     """
     all_banks, all_peers = [_bank(told) for told in banks], [_peer(told) for told in peers]
     issuer_key = _public_key(issuer)
-    block = genesis(all_banks, all_peers, issuer=issuer_key)
+    minted = dict(_fund(told) for told in funds)
+    block = genesis(all_banks, all_peers, issuer=issuer_key, funds=minted)
     out.touch(exist_ok=False)
     dump_genesis(out, block)
     console = Console(highlight=False)
-    console.print(_holds(all_banks, all_peers, issuer_key))
+    console.print(_holds(all_banks, all_peers, issuer_key, minted))
     console.print(f"wrote {out}, block hash {pinned(block).genesis_hash}", soft_wrap=True)
 
 
@@ -65,15 +71,28 @@ def _public_key(told: str) -> str:
     return load_public_key(Path(told))
 
 
-def _holds(banks: Sequence[Bank], peers: Sequence[Peer], issuer: str) -> Table:
+def _fund(told: str) -> tuple[str, int]:
+    """An asset and minor units of it."""
+    code, _, amount = told.partition("=")
+    try:
+        currency = Currency(code.upper())
+        return Assets().id(currency), from_decimal(amount, currency)
+    except ValueError as error:
+        raise ValueError(f"--fund {told}: CURRENCY=AMOUNT, like khr=1000000 ({error})") from None
+
+
+def _holds(
+    banks: Sequence[Bank], peers: Sequence[Peer], issuer: str, funds: Mapping[str, int]
+) -> Table:
     """What the block holds, for whoever is about to give it to others."""
     table = Table("what", "which")
     table.add_column("public key, or how much", overflow="fold")
     for number, peer in enumerate(peers, start=1):
         table.add_row(f"peer {number}", peer.address, peer.public_key)
-    for asset_id, minor in TREASURY_FUNDS.items():
-        precision = PRECISIONS[asset_id]
-        much = f"{minor // 10**precision:,} in each treasury, {precision} decimals"
+    for asset_id, precision in PRECISIONS.items():
+        currency, minor = Assets().currency(asset_id), funds.get(asset_id)
+        held = f"{Money(currency, minor).show} in each treasury" if currency and minor else "none"
+        much = f"{held}, {precision} decimals"
         table.add_row("currency", asset_id, much)
     table.add_row("account", ISSUER, issuer)
     for bank in banks:

@@ -27,7 +27,7 @@ from ledger_client.rules import (
 from ledger_client.trust import GENESIS_HEIGHT, Trust
 
 TREASURY_FUNDS: Final = {"khr#nbc": 10**12, "usd#nbc": 10**9 * 100}
-"""What each bank's treasury starts with, in minor units: 10^12 riel and 10^9 dollars."""
+"""What each treasury of a development network starts with, in minor units."""
 
 _Command = commands_pb2.Command
 _NO_BLOCK_BEFORE: Final = "0" * 64
@@ -73,18 +73,27 @@ BANK_KEYS: Final = tuple(each.name for each in fields(Bank) if each.name != "dom
 """A bank's keys by name: those of its accounts, and the recoverer's second."""
 
 
-def genesis(banks: Sequence[Bank], peers: Sequence[Peer], *, issuer: str) -> dict[str, Any]:
+def genesis(
+    banks: Sequence[Bank],
+    peers: Sequence[Peer],
+    *,
+    issuer: str,
+    funds: Mapping[str, int] = TREASURY_FUNDS,
+) -> dict[str, Any]:
     """Return the block as JSON-able dict; `issuer` is the public key of `issuer@nbc`.
+
+    `funds` is what each treasury starts with, minor units by asset; a real network starts with
+    nothing, and its issuer mints.
 
     Raises `InvalidTransaction` for a malformed name or key, or one that is there twice.
     """
     _check(banks, peers, issuer)
+    transactions = [_transaction(list(_constitution(banks, peers, issuer)))]
+    if funds:
+        transactions.append(_transaction(list(_money(banks, funds)), creator=ISSUER))
     payload = block_pb2.Block_v1.Payload(
-        transactions=[
-            _transaction(list(_constitution(banks, peers, issuer))),
-            _transaction(list(_money(banks)), creator=ISSUER),
-        ],
-        tx_number=2,
+        transactions=transactions,
+        tx_number=len(transactions),
         height=GENESIS_HEIGHT,
         prev_block_hash=_NO_BLOCK_BEFORE,
     )
@@ -187,9 +196,9 @@ def _bank(bank: Bank) -> Iterator[_Command]:
             yield _Command(detach_role=detach)
 
 
-def _money(banks: Sequence[Bank]) -> Iterator[_Command]:
+def _money(banks: Sequence[Bank], funds: Mapping[str, int]) -> Iterator[_Command]:
     """Mint everything as the issuer, then hand each treasury its part."""
-    for asset, minor in TREASURY_FUNDS.items():
+    for asset, minor in funds.items():
         mint = commands_pb2.AddAssetQuantity(
             asset_id=asset, amount=_decimal(minor * len(banks), PRECISIONS[asset])
         )

@@ -6,11 +6,13 @@ silent, and says nothing of any of it. `GetBlock` tells any block by height. So:
 1. A round is one stream of one peer. It is opened first, then everything that is there already
    is fetched by height; what the stream tells meanwhile is dropped as known.
 2. A block of the next height is passed on. A higher one shows a gap: fetch by height again.
-3. After `quiet_s` of silence, fetch by height, each time from the next peer in turn. When that
-   finds a block, this peer is deaf or behind the others, and is left. A silent stream also ends
-   when the other calls have left its peer.
+3. When `quiet_s` have passed without the next block, whatever else was said, fetch by height,
+   each time from the next peer in turn. When that finds a block, this peer is deaf, behind the
+   others or talks to no purpose, and is left. Such a stream also ends when the other calls have
+   left its peer.
 4. A round that ends, for whatever reason, is followed by another after a pause, which doubles
-   until a block comes. Only an operator's matter (`QueryRefused`) comes out.
+   until a block comes. A peer that refuses is left, and only when every peer does is it an
+   operator's matter (`QueryRefused`) and comes out.
 5. Nothing is passed on that `trust` doubts. The doubt is, and its peer is left for the next.
 6. A round begins with the last block once more: a ledger that has another one in its place, or
    none, was rewound or is another ledger, and nothing that follows is believed.
@@ -69,6 +71,7 @@ class BlockStream:
     async def above(self, last: Reached) -> AsyncGenerator[Block | Doubt, None]:
         """Yield every block above `last`, without gaps; ends only when the peers are closed."""
         pause_s = _PAUSE_FIRST_S
+        refusals: list[QueryRefused] = []  # in a row
         while not self._peers.closed:
             reader = _Round(self._peers, self._trust, self._block_at, last)
             try:
@@ -78,9 +81,15 @@ class BlockStream:
                             yield doubt
                         yield block
                         last, pause_s = reader.last, _PAUSE_FIRST_S
+                        refusals.clear()
             except LedgerUnreachable:
                 if self._peers.closed:
                     return
+            except QueryRefused as refusal:
+                refusals.append(refusal)
+                if len(refusals) >= len(self._peers):
+                    raise refusals[0] from None
+                self._peers.leave(self._peers.in_order()[0])
             for doubt in reader.doubts():
                 yield doubt
             await self._sleep(pause_s)
@@ -91,7 +100,8 @@ class BlockStream:
         if not await reader.still_there():
             return
         commits = _Commits(self._peers, self._query())
-        silences = 0  # in a row
+        silences = 0  # in a row: times that `quiet_s` passed without the next block
+        gap = False
         try:
             while True:
                 fetched = False
@@ -101,16 +111,20 @@ class BlockStream:
                 if silences and (fetched or self._peers.in_order()[0] is not commits.peer):
                     self._peers.leave(commits.peer)
                     return
-                while True:
-                    block = await commits.hear(self._quiet_s)
-                    silences = silences + 1 if block is None else 0
-                    if block is None or block.height > reader.last.height + 1:
+                if gap and not fetched:  # told of blocks that it does not have: ask another
+                    silences, gap = silences + 1, False
+                    continue
+                gap = False
+                while block := await commits.hear(reader.last.height + 1, self._quiet_s):
+                    gap = block.height > reader.last.height + 1
+                    if gap:
                         break
-                    if block.height == reader.last.height + 1:
-                        if not reader.believes(commits.peer, block):
-                            self._peers.leave(commits.peer)
-                            return
-                        yield block
+                    if not reader.believes(commits.peer, block):
+                        self._peers.leave(commits.peer)
+                        return
+                    yield block
+                    silences = 0
+                silences += not gap
         finally:
             commits.stop()
 
@@ -181,12 +195,22 @@ class _Commits:
         self._stream = self.peer.fetch_commits(query)
         self._reading = self._read()
 
-    async def hear(self, quiet_s: float) -> Block | None:
-        """Wait for a block, or return None after `quiet_s` of silence."""
-        # Waiting for the read itself with a time limit would cancel it, and with it the stream.
-        done, _ = await asyncio.wait({self._reading}, timeout=quiet_s)
-        if not done:
-            return None
+    async def hear(self, height: int, quiet_s: float) -> Block | None:
+        """Wait for a block of this height or above, or return None once `quiet_s` have passed."""
+        until = asyncio.get_running_loop().time() + quiet_s
+        while True:
+            left_s = until - asyncio.get_running_loop().time()
+            # Waiting for the read itself with a time limit would cancel it, and with it the stream.
+            done, _ = await asyncio.wait({self._reading}, timeout=max(left_s, 0.0))
+            if not done:
+                return None
+            block = self._heard()
+            if block.height >= height:
+                return block
+            if left_s <= 0:  # it keeps talking of what is known
+                return None
+
+    def _heard(self) -> Block:
         if self._reading.cancelled():
             raise LedgerUnreachable("the block stream was closed")
         try:

@@ -60,6 +60,9 @@ class Payee(Kind):
         match outcome:
             case PayeeFound(to, account_id, name, bank):
                 return cls(to, account_id, name, bank)
+            case PayeesFound(to, (ours, *_)) if context.facts.channel == "sms" and ours.name:
+                # By SMS nobody can be asked: then nobody else's listing may stand in the way.
+                return cls(to, ours.account_id, ours.name)
             case PayeesFound(to) if context.facts.channel == "sms":
                 return Refusal("payee.several", {"to": to.show})
             case PayeesFound(to, wallets) if wallets:

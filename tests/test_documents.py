@@ -1,4 +1,4 @@
-"""Documents that cannot lie: what the README names exists, and its map is the one drawn now."""
+"""Documents that cannot lie: what the README names exists. (Its map: tests/menus/test_lint.py.)"""
 
 import re
 import subprocess
@@ -39,13 +39,6 @@ def test_every_command_of_the_readme_exists(command):
         [sys.executable, "-m", module, name, "--help"], capture_output=True, check=False
     )
     assert told.returncode == 0, told.stderr.decode()
-
-
-def test_the_readme_shows_the_map_that_is_drawn_from_the_forms():
-    drawn = subprocess.run(
-        [sys.executable, "-m", "menus.lint", "--map"], capture_output=True, check=True
-    )
-    assert f"```mermaid\n{drawn.stdout.decode().strip()}\n```" in README
 
 
 def test_the_lock_files_name_no_registry():

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from menus.kinds import Currency, Money
 
-MINOR_MOST = 2**63 - 1  # what a BIGINT column holds
+# More than all money there is, and so little that sums of thousands fit into 64 bits: a row's
+# arithmetic must not fail for what somebody minted by mistake.
+MINOR_MOST = 10**15
 
 _DECIMAL = re.compile(r"([0-9]{1,100})(?:\.([0-9]{0,100}))?", re.ASCII)
 
@@ -40,7 +42,7 @@ def from_decimal(text: str, currency: Currency) -> int:
         raise NotExact(f"more than {decimals} decimals in {currency}")
     minor = int(whole + fraction[:decimals].ljust(decimals, "0"))
     if minor > MINOR_MOST:
-        raise NotExact(f"more {currency} than 64 bits hold")
+        raise NotExact(f"more {currency} than there is")
     return minor
 
 

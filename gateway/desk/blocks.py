@@ -121,7 +121,12 @@ def settle(
     movements, unreadable = movements_of(block, assets)
     hashes = {transaction.tx_hash for transaction in block.transactions}
     rejected = set(block.rejected)
-    touched = {account for moved in movements for account in (moved.src, moved.dest) if account}
+    touched = {
+        account
+        for moved in movements
+        for account in (moved.src, moved.dest)
+        if account.endswith(f"@{own}")  # of others there may be thousands
+    }
     overdue = _overdue(connection, times) - hashes - rejected
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
     endings = Endings(one.day, one.now_ms, block.created_time)

@@ -109,11 +109,9 @@ _signs = and_(func.length(_WALLET.c.salt) > 0, not_(IS_BEING_REPLACED))
 _own_columns = (_WALLET.c[name] for name in WalletRow._fields[:-1])
 _wallets: Select[Any] = select(*_own_columns, _signs).where(IS_ALIVE)
 _WALLETS = _wallets.where(_WALLET.c.msisdn.in_(bindparam("msisdns", expanding=True)))
-_WALLETS_BY_ACCOUNT = _wallets.where(
-    _WALLET.c.account_id.in_(bindparam("accounts", expanding=True))
-)
+_WALLETS_BY_ACCOUNT = _wallets.where(_WALLET.c.account_id.in_(select(listed("accounts").c.value)))
 _LANGUAGES = select(_SUBSCRIBER.c.msisdn, _SUBSCRIBER.c.language).where(
-    _SUBSCRIBER.c.msisdn.in_(bindparam("msisdns", expanding=True))
+    _SUBSCRIBER.c.msisdn.in_(select(listed("msisdns").c.value))
 )
 _HOLDINGS = select(
     _HOLDING.c.account_id,
@@ -121,7 +119,7 @@ _HOLDINGS = select(
     _HOLDING.c.settled,
     _HOLDING.c.outgoing,
     _HOLDING.c.incoming,
-).where(_HOLDING.c.account_id.in_(bindparam("accounts", expanding=True)))
+).where(_HOLDING.c.account_id.in_(select(listed("accounts").c.value)))
 _COUNTERS = select(
     _COUNTER.c.account_id,
     _COUNTER.c.bucket,
@@ -129,7 +127,7 @@ _COUNTERS = select(
     _COUNTER.c.amount,
     _COUNTER.c.count,
 ).where(
-    _COUNTER.c.account_id.in_(bindparam("accounts", expanding=True)),
+    _COUNTER.c.account_id.in_(select(listed("accounts").c.value)),
     _COUNTER.c.period.in_(bindparam("periods", expanding=True)),
 )
 _payments = select(*(_TRANSFER.c[name] for name in Payment._fields))
@@ -232,7 +230,7 @@ def open_books_of_accounts(
 ) -> Books:
     """Read wallets, holdings and counters by account: what receipts tell."""
     books = Books(limits, day)
-    rows = connection.execute(_WALLETS_BY_ACCOUNT, {"accounts": list(accounts)})
+    rows = connection.execute(_WALLETS_BY_ACCOUNT, {"accounts": in_list(accounts)})
     _add_wallets(books, rows)
     if strangers := set(accounts) - books.accounts.keys():
         found = listings.of_accounts(connection, strangers)
@@ -245,7 +243,7 @@ def open_books_of_accounts(
 
 def read_languages(connection: Connection, msisdns: Sequence[str]) -> dict[str, str | None]:
     """The language each number chose; None or absent when it never did."""
-    rows = connection.execute(_LANGUAGES, {"msisdns": list(msisdns)})
+    rows = connection.execute(_LANGUAGES, {"msisdns": in_list(msisdns)})
     return {msisdn: language for msisdn, language in rows}  # noqa: C416 - rows are not pairs to mypy
 
 
@@ -263,14 +261,16 @@ def _add_wallets(books: Books, rows: Iterable[Row[Any]]) -> None:
 
 
 def _read_holdings(connection: Connection, books: Books) -> None:
-    rows = connection.execute(_HOLDINGS, {"accounts": list(books.accounts)})
+    rows = connection.execute(_HOLDINGS, {"accounts": in_list(books.accounts)})
     for account, currency, *amounts in rows:
         books.holdings[account, currency] = Held(*amounts)
 
 
 def _read_counters(connection: Connection, books: Books, accounts: list[str]) -> None:
     month = books.day[:7]
-    rows = connection.execute(_COUNTERS, {"accounts": accounts, "periods": [books.day, month]})
+    rows = connection.execute(
+        _COUNTERS, {"accounts": in_list(accounts), "periods": [books.day, month]}
+    )
     for account, bucket, period, amount, count in rows:
         known = books.counted.get((account, bucket), _UNUSED)
         books.counted[account, bucket] = (

@@ -51,6 +51,7 @@ SENDS_MOST: Final = 500  # in one call; irohad takes such chunks fastest
 UNSENT_MOST_MS: Final = 10 * 60 * 1000
 UNSEEN_MS: Final = 5_000
 AGAIN_MOST_MS: Final = 60_000
+DOUBTED_SENDS: Final = 2  # leases after which one peer's "on its way" is not believed
 IDLE_S: Final = 1.0  # a poke comes earlier; this is for what other processes left
 TOLD: Final = (Verdict.INVALID, Verdict.REJECTED, Verdict.COMMITTED)  # worth a second opinion
 ALIVE_S: Final = 1.0  # how long a peer's answer is taken for its health
@@ -201,6 +202,8 @@ class Outbox:
             return set()
         batch_of = {row.tx_hash: row.batch for row in rows}
         again = {batch_of[one.tx_hash] for one in statuses if one.verdict.may_be_sent_again}
+        # In no block for this long, whatever one peer says: it may hold back what it took.
+        again |= {row.batch for row in rows if row.sends >= DOUBTED_SENDS}
         return again - {batch_of[tx_hash] for tx_hash in dead}
 
     async def _compare(self, hashes: Sequence[str]) -> list[str]:

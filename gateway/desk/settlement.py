@@ -1,6 +1,6 @@
 """Every end of a submission and of the payment or wallet it stands for, each exactly once.
 
-signed → committed | rejected | cancelled (| expired, later). Called inside a caller's commit, on
+signed → committed | rejected | cancelled | expired. Called inside a caller's commit, on
 rows that `lock_for_ending` has locked. A change happens where `UPDATE … WHERE state = …` says that
 it happened, and only those rows are handed on, so that a late or repeated verdict moves nothing:
 `reservations` gives back or consumes by them, `endings` tells people.
@@ -9,9 +9,10 @@ it happened, and only those rows are handed on, so that a late or repeated verdi
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 
 from gateway.desk.locks import lock_wallets
+from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Submission, Transfer, Wallet, table_of
 
 _WALLET, _SUBMISSION, _TRANSFER = table_of(Wallet), table_of(Submission), table_of(Transfer)
@@ -65,7 +66,7 @@ _SUBMITTED = (
     )
     .select_from(_SUBMISSION)
     .outerjoin(_TRANSFER, _TRANSFER.c.tx_hash == _SUBMISSION.c.tx_hash)
-    .where(_SUBMISSION.c.tx_hash.in_(bindparam("hashes", expanding=True)))
+    .where(_SUBMISSION.c.tx_hash.in_(select(listed("hashes").c.value)))
 )
 
 
@@ -86,7 +87,7 @@ def lock_for_ending(
 def _submitted(connection: Connection, hashes: Sequence[str]) -> list[Submitted]:
     if not hashes:
         return []
-    rows = connection.execute(_SUBMITTED, {"hashes": list(hashes)})
+    rows = connection.execute(_SUBMITTED, {"hashes": in_list(hashes)})
     return [Submitted(*row) for row in rows]
 
 
@@ -109,7 +110,10 @@ def end(
         return []
     statement = (
         update(_SUBMISSION)
-        .where(_SUBMISSION.c.tx_hash.in_(hashes), _SUBMISSION.c.state == before)
+        .where(
+            _SUBMISSION.c.tx_hash.in_(select(listed("hashes").c.value)),
+            _SUBMISSION.c.state == before,
+        )
         .values(state=state, settled_at=at_ms, height=height)
         .returning(
             _SUBMISSION.c.tx_hash,
@@ -120,14 +124,15 @@ def end(
     )
     if never_sent:
         statement = statement.where(_SUBMISSION.c.first_sent_at.is_(None))
-    moved = connection.execute(statement).all()
+    moved = connection.execute(statement, {"hashes": in_list(hashes)}).all()
     if not moved:
         return []
     payments = connection.execute(
         update(_TRANSFER)
-        .where(_TRANSFER.c.tx_hash.in_([row.tx_hash for row in moved]))
+        .where(_TRANSFER.c.tx_hash.in_(select(listed("moved").c.value)))
         .values(state=state, settled_at=at_ms)
-        .returning(*(_TRANSFER.c[name] for name in EndedPayment._fields))
+        .returning(*(_TRANSFER.c[name] for name in EndedPayment._fields)),
+        {"moved": in_list(row.tx_hash for row in moved)},
     )
     by_hash = {row.tx_hash: EndedPayment(*row) for row in payments}
     return [

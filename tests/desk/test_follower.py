@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from dataclasses import replace
 
 import pytest
 from clocks import FakeClock
@@ -221,7 +222,23 @@ async def test_money_made_and_burnt_and_sent_outside_our_desk_is_projected(desk,
     assert await holding(sql, DARA) == (400_063, 0, 0)
 
 
-@pytest.mark.parametrize("amount", ["1.5", "1" * 30, "x"])
+async def test_a_block_of_tens_of_thousands_of_strangers_is_settled_like_any_other(
+    desk, sql, ledger
+):
+    """More than a database takes as parameters of one statement."""
+    commands = tuple(
+        TransferAsset(f"a{number}@other", f"b{number}@other", "khr#nbc", "1")
+        for number in range(35_000)
+    )
+    arrivals = tuple(
+        TransferAsset(f"a{number}@other", account(DARA), "khr#nbc", "1") for number in range(3)
+    )
+    block = ledger.append([BlockTransaction("ab" * 32, TREASURY, 0, commands + arrivals)])
+    await settled(desk, replace(block, rejected=tuple(f"{it:064x}" for it in range(70_000))))
+    assert await holding(sql, DARA) == (400_003, 0, 0)
+
+
+@pytest.mark.parametrize("amount", ["1.5", "1" * 30, "x", str(2**63 - 1), "1" + "0" * 16])
 async def test_an_amount_that_cannot_be_read_is_counted_and_stops_nothing(
     desk, sql, ledger, amount
 ):

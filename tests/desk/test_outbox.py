@@ -173,10 +173,21 @@ async def test_what_the_ledger_works_on_is_not_sent_again(desk, clock, ledger):
     row = await signed(desk)
     ledger.auto = False
     await desk.outbox.round()
-    for _ in range(4):
+    await clock.advance(10)
+    await desk.outbox.round()
+    assert ledger.calls == [[row["tx_hash"]]]
+
+
+async def test_a_peer_that_always_works_on_it_is_not_believed_for_ever(desk, clock, ledger):
+    """It may hold back what it took: the same bytes go to another, which is harmless."""
+    row = await signed(desk)
+    ledger.auto = False
+    await desk.outbox.round()
+    for _ in range(3):
         await clock.advance(80)
         await desk.outbox.round()
-    assert ledger.calls == [[row["tx_hash"]]]
+    assert ledger.calls == [[row["tx_hash"]]] * 3
+    assert ledger.again == [False, True, True]
 
 
 async def test_committed_by_status_is_left_to_the_blocks(desk, sql, clock, ledger):

@@ -78,7 +78,10 @@ def test_production_refuses_to_believe_blocks_that_nobody_known_has_signed():
     with pytest.raises(SettingsError, match="GATEWAY_LEDGER_GENESIS_FILE"):
         Settings(**told).check_for_serving()
     Settings(**told, ledger_genesis_file=Path("genesis.json")).check_for_serving()
-    Settings(**told, ledger_peer_keys=(PEER_KEY,)).check_for_serving()
+    with pytest.raises(SettingsError, match="GATEWAY_LEDGER_TRUSTED_BLOCK"):
+        Settings(**told, ledger_peer_keys=(PEER_KEY,)).check_for_serving()
+    trusted = {"ledger_peer_keys": (PEER_KEY,), "ledger_trusted_block": f"7:{'ab' * 32}"}
+    Settings(**told, **trusted).check_for_serving()
 
 
 def test_peers_and_the_first_block_are_pinned_by_the_genesis_file(tmp_path):

@@ -104,8 +104,22 @@ def test_a_first_block_is_written_from_public_keys_alone(tmp_path, town):
         Peer(f"192.0.2.{number}:10001", load_public_key(tmp_path / f"node{number}.pub"))
         for number in (1, 2)
     ]
-    expected = genesis(banks, peers, issuer=key("issuer").public_key)
+    expected = genesis(banks, peers, issuer=key("issuer").public_key, funds={})
     assert json.loads((tmp_path / "genesis.json").read_text()) == expected
+
+
+def test_treasuries_begin_with_the_money_that_is_named_and_no_other(tmp_path, town):
+    shown = run(*town, "--fund", "khr=1,000")
+    assert "--fund khr=1,000: CURRENCY=AMOUNT" in refused(shown)
+    result = run(*town, "--fund", "khr=5000", "--fund", "usd=12.50")
+    assert "5,000 KHR in each treasury" in result.output
+    assert "12.50 USD in each treasury" in result.output
+    first = json.loads((tmp_path / "genesis.json").read_text())["block_v1"]["payload"]
+    commands = first["transactions"][1]["payload"]["reducedPayload"]["commands"]
+    assert [it["addAssetQuantity"]["amount"] for it in commands if "addAssetQuantity" in it] == [
+        "10000",
+        "25.00",
+    ]
 
 
 def test_what_was_written_is_shown(town):

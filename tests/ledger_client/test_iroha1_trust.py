@@ -4,8 +4,9 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from scripted_peer import ScriptedPeer, block, hash_at
+from scripted_peer import ScriptedPeer, block, hash_at, refusal
 
+from ledger_client.blocks import read_block
 from ledger_client.keys import SigningKey
 from ledger_client.ledger import Block, Doubt, Reached
 from ledger_client.trust import Trust
@@ -125,3 +126,37 @@ async def test_another_genesis_is_another_ledger(peers, client_of):
     async with aclosing(client_of(peers[0], trust=TRUST).blocks(Reached(0))) as blocks:
         doubts = await doubted(blocks, 1)
     assert doubts[0].why == "this ledger began with another genesis block"
+
+
+@pytest.mark.parametrize("said", [1, 9], ids=["an old block", "a block that is not there"])
+async def test_a_peer_that_talks_to_no_purpose_holds_nothing_up(peers, client_of, said):
+    """Again and again, within the time that silence would need to be noticed."""
+    peers[0].blocks = [good(1), good(2)]
+    peers[1].blocks = [good(1), good(2), good(3)]
+    client = client_of(*peers, trust=TRUST, quiet_s=0.1)
+
+    async def talk() -> None:
+        while True:
+            peers[0].tell(good(said))
+            await asyncio.sleep(0.01)
+
+    talking = asyncio.create_task(talk())
+    async with aclosing(client.blocks(Reached(2, hash_at(2)))) as blocks:
+        assert (await take(blocks, 1))[0] == [3]
+    talking.cancel()
+
+
+async def test_a_peer_that_refuses_is_left_while_another_answers(peers, client_of):
+    """A new peer knows no accounts yet, and so no rights."""
+    peers[0].replies = [refusal("STATEFUL_INVALID", 2, "no permission")] * 100
+    peers[1].blocks = [good(1), good(2)]
+    async with aclosing(client_of(*peers, trust=TRUST).blocks(Reached(0))) as blocks:
+        assert (await take(blocks, 2))[0] == [1, 2]
+
+
+def test_a_pinned_key_is_tried_once_however_often_it_signs(monkeypatch):
+    made = block(3, *[KEYS[0]] * 1000)
+    tried = []
+    monkeypatch.setattr("ledger_client.trust.verify", lambda *told: bool(tried.append(told)))
+    assert TRUST.doubt(read_block(made), Reached(2, hash_at(2)))
+    assert len(tried) == 1

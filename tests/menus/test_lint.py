@@ -1,5 +1,7 @@
 """The proof finds what it is for: each mistake, made on purpose, is named with its place."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -256,24 +258,20 @@ def test_a_type_whose_worst_value_nobody_knows_is_an_error():
 # --- the tree itself --------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def proved():
-    return lint()
-
-
-def test_the_whole_tree_is_proved(proved):
+def test_the_whole_tree_is_proved_and_the_readme_shows_the_map_that_is_drawn_from_it():
+    """One test, because a proof takes seconds."""
+    proved = lint()
     assert proved.problems == ()
     assert proved.languages == ("en", "km")
     assert proved.screens > 500
     assert "screens and" in str(proved)
-
-
-def test_the_map_names_every_question_and_every_ending(proved):
     drawn = draw(proved.found, read_language(PACKAGED / "en.toml"))
     assert drawn.startswith("flowchart LR\n")
     for text in ("Send to which number?", "How much, in {currency}?", "Open a wallet", "Balance:"):
         assert text in drawn
     assert len(drawn.splitlines()) < 150
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{drawn}```" in readme, "run `make map`"
 
 
 def test_the_command_prints_a_line_per_problem_and_fails(monkeypatch, capsys):
@@ -283,8 +281,10 @@ def test_the_command_prints_a_line_per_problem_and_fails(monkeypatch, capsys):
     assert capsys.readouterr().err == "en.toml: a: wrong\nkm.toml: b: wrong\n"
 
 
-def test_the_command_writes_the_map(monkeypatch, capsys, tmp_path, proved):
-    monkeypatch.setattr(lint_module, "lint", lambda: proved)
+def test_the_command_writes_the_map(monkeypatch, capsys, tmp_path, folder):
+    tiny = replace(lint(folder(km=str), catalogue_of(tiny_form())), problems=())
+    monkeypatch.setattr(lint_module, "lint", lambda: tiny)
+    monkeypatch.setattr(lint_module, "PACKAGED", folder())
     target = tmp_path / "map.mmd"
     assert main(["--map", str(target)]) == 0
     assert target.read_text(encoding="utf-8").startswith("flowchart LR\n")
