@@ -194,6 +194,8 @@ class Follower:
         if settled.contradicted:
             self._meters.settled.labels("contradicted").inc(settled.contradicted)
             self._fault("given up, and committed all the same", height=block.height)
+        if settled.unasked:
+            self._fault("a recovery was sent to the ledger past `recover finish`")
         if settled.unreadable:
             self._fault("an amount cannot be read", height=block.height)
 

@@ -60,14 +60,8 @@ class Payee(Kind):
         match outcome:
             case PayeeFound(to, account_id, name, bank):
                 return cls(to, account_id, name, bank)
-            case PayeesFound(to, (ours, *_)) if context.facts.channel == "sms" and ours.name:
-                # By SMS nobody can be asked: then nobody else's listing may stand in the way.
-                return cls(to, ours.account_id, ours.name)
-            case PayeesFound(to) if context.facts.channel == "sms":
-                return Refusal("payee.several", {"to": to.show})
             case PayeesFound(to, wallets) if wallets:
-                choices = tuple(PayeeBank(it.account_id, it.bank, it.name) for it in wallets)
-                return cls(to, "", "", choices=choices)
+                return cls._one_of(to, wallets, sms=context.facts.channel == "sms")
             case NoWallet(to) | PayeesFound(to):
                 return Refusal("payee.no_wallet", {"to": to.show})
             case TooManyLookups():
@@ -76,6 +70,19 @@ class Payee(Kind):
                 return Refusal("engine.unreachable")
             case _:
                 assert_never(outcome)
+
+    @classmethod
+    def _one_of(cls, to: Msisdn, wallets: Sequence[PayeeFound], *, sms: bool) -> "Payee | Refusal":
+        """Ask which; by SMS, where nobody can be asked, it is the one we keep ourselves.
+
+        Else any bank could stop what is sent to our people by listing their numbers.
+        """
+        ours = wallets[0]
+        if sms:
+            several = Refusal("payee.several", {"to": to.show})
+            return cls(to, ours.account_id, ours.name) if ours.name else several
+        choices = tuple(PayeeBank(it.account_id, it.bank, it.name) for it in wallets)
+        return cls(to, "", "", choices=choices)
 
     @property
     def show(self) -> str:

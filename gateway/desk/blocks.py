@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from gateway.desk import listings, settlement
+from gateway.desk import listings, replacement, settlement
 from gateway.desk.amounts import Assets, NotExact, from_decimal
 from gateway.desk.endings import Endings
 from gateway.desk.receipts import Arrival, Receipts
@@ -73,6 +73,7 @@ class Settled:
     contradicted: int = 0  # committed by the ledger after we had given them up
     unreadable: int = 0  # amounts that could not be projected
     told: int = 0
+    unasked: int = 0  # keys replaced by whom we did not send
 
 
 class Followed(NamedTuple):
@@ -128,8 +129,11 @@ def settle(
         if account.endswith(f"@{own}")  # of others there may be thousands
     }
     overdue = _overdue(connection, times) - hashes - rejected
+    unasked = replacement.unasked(connection, sorted(hashes))
+    touched.update(unasked.values())
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
     endings = Endings(one.day, one.now_ms, block.created_time)
+    endings.unasked = sorted(unasked)
     _end_committed(connection, endings, known, hashes, block)
     endings.failed = settlement.end(
         connection,
@@ -153,6 +157,7 @@ def settle(
             contradicted,
             unreadable,
             told,
+            len(unasked),
         )
     ]
 

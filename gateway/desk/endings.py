@@ -34,6 +34,7 @@ class Endings:
     failed: list[Ended] = field(default_factory=list)
     movements: list[tuple[str, Currency, int]] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)  # replacements that others have sent
 
     def write(self, connection: Connection, receipts: Receipts) -> int:
         """Write what follows; how many SMS were queued."""
@@ -47,7 +48,7 @@ class Endings:
             connection,
             self.day,
             self.at_ms,
-            done=replacement.install(connection, _replacements(self.committed)),
+            done=replacement.install(connection, [*_replacements(self.committed), *self.unasked]),
             failed=replacement.give_up(connection, _replacements(self.failed)),
         )
         told += receipts.of_payments(

@@ -17,10 +17,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, insert, not_, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    not_,
+    select,
+    update,
+)
 
 from gateway.desk.attempts import forgive
 from gateway.desk.books import IS_BEING_REPLACED
+from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Replacement, Submission, Wallet, table_of
 from gateway.vault import Sealed
 from ledger_client.ledger import AddSignatory, RemoveSignatory
@@ -122,6 +132,20 @@ def send(
 
 
 # ---- ended
+
+_UNASKED = select(_REPLACEMENT.c.tx_hash, _REPLACEMENT.c.account_id).where(
+    _REPLACEMENT.c.tx_hash.in_(select(listed("hashes").c.value)),
+    _REPLACEMENT.c.state == literal_column("'awaiting'"),
+)
+
+
+def unasked(connection: Connection, hashes: Sequence[str]) -> dict[str, str]:
+    """Of these committed hashes those that stand for a replacement nobody sent from here: accounts.
+
+    Whoever holds a recovery that two people have signed can give it to the ledger himself.
+    """
+    rows = connection.execute(_UNASKED, {"hashes": in_list(hashes)})
+    return {tx_hash: account_id for tx_hash, account_id in rows}  # noqa: C416 - rows are not pairs to mypy
 
 
 def install(connection: Connection, hashes: Sequence[str]) -> list[Changed]:

@@ -182,3 +182,15 @@ async def test_money_from_another_banks_customer_comes_with_an_sms_that_says_fro
     assert "7,000 KHR" in sms["text"]
     assert "ABA Bank ..677" in sms["text"]
     assert "theirs" not in sms["text"]
+
+
+async def test_a_bank_that_lists_a_number_of_ours_cannot_make_its_money_look_like_from_there(
+    desk, ledger
+):
+    ledger.held["crook@aba", "khr#nbc"] += 9_000
+    await told(desk, ledger, lists("aba", THIDA, "crook@aba"))
+    sent = TransferAsset("crook@aba", account(DARA), "khr#nbc", "7000", "")
+    await told(desk, ledger, ("crook@aba", [sent]))
+    (sms,) = await fetch(desk.sql, MESSAGE)
+    assert "from ABA Bank" in sms["text"]
+    assert THIDA.tail not in sms["text"]

@@ -117,6 +117,16 @@ async def test_two_signatures_replace_the_key_and_leave_the_pin_to_the_owner(cus
     assert await holding(custody.sql, DARA) == (395_000, 0, 0)
 
 
+async def test_a_recovery_given_to_the_ledger_past_finish_is_installed_and_raised(custody, ledger):
+    """Else the wallet would keep a key that the ledger has removed, for ever."""
+    request = await signed_twice(custody)
+    await ledger.submit([request.data])
+    await custody.through()
+    await check_keys(custody, at_rest=True)
+    assert (await only(custody.sql, REPLACEMENT))["state"] == "done"
+    assert custody.desk.meters.faults.labels("follower")._value.get() == 1
+
+
 async def test_what_wrong_pins_had_held_is_held_no_longer(custody, clock):
     await change(custody.sql, WALLET, wrong_pins=9)
     assert await custody.desk.pins.open(ACCOUNT, OTHER, "t") == WalletHeld()
