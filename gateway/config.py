@@ -7,6 +7,7 @@ from them and a test keeps it so. No other module reads the environment.
 
 import os
 import tomllib
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -185,25 +186,28 @@ class Settings(BaseSettings):
         return self.env == "development"
 
     def check_for_serving(self) -> None:
-        """Raise `SettingsError` for what must not be served with, naming the setting."""
+        """Raise `SettingsError` for what must not be served with, naming every such setting."""
+        wrong = list(self._not_for_serving())
+        if wrong:
+            raise SettingsError("\n".join(PREFIX + each for each in wrong))
+
+    def _not_for_serving(self) -> Iterator[str]:
         if not self.callback_secret:
-            raise SettingsError(
-                f"{PREFIX}CALLBACK_SECRET is not set: choose a long random one, for instance "
+            yield (
+                "CALLBACK_SECRET is not set: choose a long random one, for instance "
                 "with `openssl rand -hex 32`, and put it into the callback URLs at the carrier"
             )
         if self.development:
             return
-        if len(self.callback_secret) < 24:  # noqa: PLR2004  # said in the row's help
-            raise SettingsError(
-                f"{PREFIX}CALLBACK_SECRET is too short for production: at least 24 characters"
-            )
-        for name in ("africastalking_user", "africastalking_key"):
-            if "africastalking" in self.carriers and not getattr(self, name):
-                raise SettingsError(f"{PREFIX}{name.upper()} is not set: no SMS could be sent")
+        if 0 < len(self.callback_secret) < 24:  # noqa: PLR2004  # said in the row's help
+            yield "CALLBACK_SECRET is too short for production: at least 24 characters"
+        for name in ("AFRICASTALKING_USER", "AFRICASTALKING_KEY"):
+            if "africastalking" in self.carriers and not getattr(self, name.lower()):
+                yield f"{name} is not set: no SMS could be sent"
         pinned = self.ledger_peer_keys and self.ledger_trusted_block
         if self.ledger_genesis_file is None and not pinned:
-            raise SettingsError(
-                f"{PREFIX}LEDGER_GENESIS_FILE (or {PREFIX}LEDGER_PEER_KEYS and "
+            yield (
+                f"LEDGER_GENESIS_FILE (or {PREFIX}LEDGER_PEER_KEYS and "
                 f"{PREFIX}LEDGER_TRUSTED_BLOCK) is not set: nothing would prove that a block is "
                 "the network's and not one peer's invention"
             )

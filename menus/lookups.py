@@ -6,7 +6,7 @@ is looked up twice. What is saved of a PIN is an opaque token (effect `Keep`), n
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, assert_never
 
 from menus.bank_accounts import LONGEST_BANK
@@ -61,7 +61,7 @@ class Payee(Kind):
             case PayeeFound(to, account_id, name, bank):
                 return cls(to, account_id, name, bank)
             case PayeesFound(to, wallets) if wallets:
-                return cls._one_of(to, wallets, sms=context.facts.channel == "sms")
+                return cls._one_of(to, wallets, context)
             case NoWallet(to) | PayeesFound(to):
                 return Refusal("payee.no_wallet", {"to": to.show})
             case TooManyLookups():
@@ -72,15 +72,17 @@ class Payee(Kind):
                 assert_never(outcome)
 
     @classmethod
-    def _one_of(cls, to: Msisdn, wallets: Sequence[PayeeFound], *, sms: bool) -> "Payee | Refusal":
+    def _one_of(
+        cls, to: Msisdn, wallets: Sequence[PayeeFound], context: Context
+    ) -> "Payee | Refusal":
         """Ask which; by SMS, where nobody can be asked, it is the one we keep ourselves.
 
         Else any bank could stop what is sent to our people by listing their numbers.
         """
-        ours = wallets[0]
-        if sms:
-            several = Refusal("payee.several", {"to": to.show})
-            return cls(to, ours.account_id, ours.name) if ours.name else several
+        if context.facts.channel == "sms":
+            ours = (it for it in wallets if it.bank == context.facts.service.bank)
+            found = next(ours, None)
+            return cls.found(replace(found, bank=""), context) if found else _several(to)
         choices = tuple(PayeeBank(it.account_id, it.bank, it.name) for it in wallets)
         return cls(to, "", "", choices=choices)
 
@@ -122,6 +124,10 @@ class Payee(Kind):
         names = ("Wwww Wwww", "សុខ ដារ៉ា", "")
         elsewhere = cls(number, "", "", LONGEST_BANK)
         return (*(cls(number, "", masked_name(name)) for name in names), elsewhere)
+
+
+def _several(to: Msisdn) -> Refusal:
+    return Refusal("payee.several", {"to": to.show})
 
 
 @dataclass(frozen=True, slots=True)

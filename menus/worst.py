@@ -13,7 +13,7 @@ from itertools import product
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from menus.bank_accounts import LONGEST_BANK, BankAccount
+from menus.bank_accounts import BankAccount
 from menus.kind import Kind
 from menus.kinds import Msisdn, PaidTo, Pin, shown_other
 
@@ -29,7 +29,7 @@ _OTHERS: tuple[tuple[str, PaidTo], ...] = (
 
 _STRINGS = {
     "account_id": ("85512345678_2@bank",),
-    "bank": (LONGEST_BANK, ""),
+    "bank": ("Bank of Siemreap", ""),  # another than ours, and as long
     "code": ("888888",),
     "field": ("pin",),
     "intent": ("w" * 22,),

@@ -50,5 +50,6 @@ def _check_peers(first_block: Path, wanted: int) -> None:
         if begun != wanted:
             raise CannotStart(
                 f"the ledger in {first_block.parent} was begun with --peers {begun}: start it so"
-                " again, or forget it with `make reset`"
+                f" again (make run PEERS={begun}), keep another beside it (make run PEERS={wanted}"
+                f" STATE=.state{wanted}), or forget it with `make reset`"
             )

@@ -110,6 +110,14 @@ def test_a_gateway_begins_after_the_block_it_is_told_to_trust():
     assert trusted_block(told) == Reached(1200, "ab" * 32)
 
 
+def test_everything_that_is_missing_for_production_is_named_at_once():
+    with pytest.raises(SettingsError) as refused:
+        Settings().check_for_serving()
+    named = ("CALLBACK_SECRET", "AFRICASTALKING_USER", "AFRICASTALKING_KEY", "LEDGER_GENESIS_FILE")
+    for name, line in zip(named, str(refused.value).splitlines(), strict=True):
+        assert line.startswith(f"GATEWAY_{name} ")
+
+
 def test_the_settings_page_is_the_one_generated_from_the_rows():
     from gateway.__main__ import settings_page  # noqa: PLC0415
 
