@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from gateway.shapes import (
+    BankName,
     Carriers,
     Credential,
     DatabaseUrl,
@@ -35,7 +36,6 @@ from gateway.shapes import (
     Peers,
     RedisUrl,
     ServiceCode,
-    Shown,
     TrustedBlock,
     WebAddress,
     Word,
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         3.0, "longest wait of a turn for the ledger, seconds", ge=0.1, le=60, allow_inf_nan=False
     )
     bank_domain: Domain = _row("bank", "this bank's domain on the ledger")
-    bank_name: Shown = _row("Bakong", "this bank's name as people know it")
+    bank_name: BankName = _row("Bakong", "this bank's name as people know it")
     member_banks: MemberBanks = _row(
         (),
         "other banks as people know them, like aba=ABA Bank,wing=Wing; by domain when not named. "

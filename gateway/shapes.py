@@ -118,7 +118,10 @@ Domain = Annotated[
 ]
 ServiceCode = Annotated[str, _shaped(r"\*[0-9*]+#", "a code like *855#")]
 Word = Annotated[str, _shaped(r"\S+", "not empty, no spaces")]
-Shown = Annotated[str, _shaped(r"\S(?:.*\S)?", "not empty, one line, no spaces around it")]
+# Every page that names a bank is proved with a name of this length.
+BankName = Annotated[
+    str, _shaped(r"\S(?:.{0,14}\S)?", "1 to 16 characters on one line, no spaces around them")
+]
 Credential = Annotated[str, _shaped(r"\S*", "no spaces or line ends, also not at its end")]
 PathPart = Annotated[
     str, _shaped(r"(?!\.{1,2}$)[A-Za-z0-9._~-]*", "only letters, digits, - . _ and ~")

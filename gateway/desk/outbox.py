@@ -195,19 +195,22 @@ class Outbox:
         try:
             statuses = await self._ledger.statuses([row.tx_hash for row in rows])
             await self._remember(statuses)
-            dead = await self._compare([one.tx_hash for one in statuses if one.verdict in TOLD])
+            dead = await self._never([one.tx_hash for one in statuses if one.verdict in TOLD])
         except LedgerUnreachable:
             self._notice(alive=False)
             await self._sql.run(due_again, [row.tx_hash for row in rows])
             return set()
         batch_of = {row.tx_hash: row.batch for row in rows}
+        lost = {batch_of[tx_hash] for tx_hash in dead}
+        if lost:  # our batches are atomic: with one member none can ever enter a block
+            await self._end([row.tx_hash for row in rows if row.batch in lost], "rejected")
         again = {batch_of[one.tx_hash] for one in statuses if one.verdict.may_be_sent_again}
         # In no block for this long, whatever one peer says: it may hold back what it took.
         again |= {row.batch for row in rows if row.sends >= DOUBTED_SENDS}
-        return again - {batch_of[tx_hash] for tx_hash in dead}
+        return again - lost
 
-    async def _compare(self, hashes: Sequence[str]) -> list[str]:
-        """Ask every peer about these; end, and return, what can never enter a block."""
+    async def _never(self, hashes: Sequence[str]) -> list[str]:
+        """Ask every peer about these; what of them can never enter a block."""
         if not hashes:
             return []
         opinions = dict(zip(hashes, await self._ledger.opinions(hashes), strict=True))
@@ -215,10 +218,7 @@ class Outbox:
             if disagree(words):
                 self._meters.disagreements.inc()
                 LOG.error("peers disagree about a final state: one of them lies", tx_hash=tx_hash)
-        dead = [tx_hash for tx_hash, words in opinions.items() if never(words)]
-        if dead:
-            await self._end(dead, "rejected")
-        return dead
+        return [tx_hash for tx_hash, words in opinions.items() if never(words)]
 
     async def _remember(self, statuses: Iterable[TxStatus]) -> None:
         """Keep the first reason heard: the ledger tells it once, and in its backend's numbers."""

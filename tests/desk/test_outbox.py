@@ -265,6 +265,22 @@ async def test_less_than_two_peers_and_a_lasting_reason_end_nothing(
     assert (await holding(sql, DARA))[1] == 5_000
 
 
+async def test_with_one_member_that_can_never_be_the_whole_batch_ends(desk, sql, clock, ledger):
+    """It is atomic: the others would be sent alone for a day, and dropped by every peer."""
+    row = await unseen(desk, clock, ledger, Verdict.UNKNOWN)
+    row.pop("lines")
+    await execute(sql, update(SUBMISSION).values(state="committed"))
+    both = [row | {"tx_hash": f"{n:02}", "batch": "b", "position": n} for n in range(2)]
+    await execute(sql, insert(SUBMISSION).values(both))
+    ledger.invalid["01"] = REFUSED
+    ledger.second["01"] = [TxStatus("01", Verdict.INVALID, text=REFUSED)]
+    calls = len(ledger.calls)
+    await clock.advance(80)
+    await desk.outbox.round()
+    assert [(await submission(desk, f"{n:02}"))["state"] for n in range(2)] == ["rejected"] * 2
+    assert len(ledger.calls) == calls
+
+
 @pytest.mark.parametrize("ends", list(permutations((Verdict.COMMITTED, Verdict.REJECTED))))
 async def test_peers_that_disagree_about_the_end_raise_an_alarm_and_release_nothing(
     desk, sql, clock, ledger, ends

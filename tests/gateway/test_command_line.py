@@ -63,6 +63,7 @@ WRONG = [
     ("ASSET_DOMAIN", f"#{LOOK}"),
     ("BANK_NAME", ""),
     ("BANK_NAME", "two\nlines"),
+    ("BANK_NAME", "longer than pages"),
     ("LANGUAGE", LOOK),
     ("LOOKUPS_PER_DAY", "-1"),
     ("SMS_REPLIES_PER_HOUR", "-1"),
