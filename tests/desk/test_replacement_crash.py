@@ -214,7 +214,7 @@ def test_one_key_that_we_can_open_whatever_happens():
         await world.come_to_rest()
         await world.check_at_rest()
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(STEPS)
     def whatever_happens(steps) -> None:
         asyncio.run(live(steps))

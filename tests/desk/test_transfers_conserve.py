@@ -147,7 +147,7 @@ class World:
         assert all(row["state"] != "signed" for row in transfers)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_money_is_conserved_and_counters_equal_movements(steps):
     async def live() -> None:

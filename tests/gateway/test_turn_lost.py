@@ -223,7 +223,7 @@ async def _played(plan) -> tuple[Phone, Phone]:
 
 
 @given(st.lists(turns, max_size=9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_is_lost_or_repeated_nothing_is_misread_and_one_payment_is_made(plan):
     (undisturbed, _), phones = asyncio.run(_played([])), asyncio.run(_played(plan))
     for phone in phones:

@@ -120,7 +120,7 @@ def ours(signed):
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(member=members, quorum=st.integers(1, 128))
 def test_every_hash_signature_and_byte_is_the_same(other, member, quorum):
     creator, commands, created_time, key = member
@@ -128,7 +128,7 @@ def test_every_hash_signature_and_byte_is_the_same(other, member, quorum):
     assert [ours(signed)] == theirs(other, [member], quorum=quorum)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     several=st.lists(members, min_size=2, max_size=4, unique_by=lambda it: it[2]),
     atomic=st.booleans(),

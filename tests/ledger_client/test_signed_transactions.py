@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger_client.keys import SigningKey, verify
@@ -26,7 +26,6 @@ from ledger_client.proto.transaction_pb2 import Transaction
 from ledger_client.submission import calls
 from ledger_client.transaction import SigningFailed, build, build_batch, commands_of
 
-UNHURRIED = settings(deadline=None)  # a busy machine is no failure
 KEY = SigningKey.from_seed(b"\x01" * 32)
 URSA_KEY = SigningKey.from_seed(b"\x02" * 32, "multihash")
 AT = 1_700_000_000_000
@@ -127,7 +126,6 @@ COMMANDS = st.one_of(
 )
 
 
-@UNHURRIED
 @given(st.lists(COMMANDS, min_size=1, max_size=4), ACCOUNTS)
 def test_what_was_built_is_read_back_equal(commands, creator):
     signed = build(creator, commands, AT, key=URSA_KEY)
@@ -279,7 +277,6 @@ def listed(body: bytes) -> list[bytes]:
     return [each.SerializeToString() for each in TxList.FromString(body).transactions]
 
 
-@UNHURRIED
 @given(st.integers(0, 12), st.integers(1, 5))
 def test_calls_carry_every_transaction_once_in_order_and_byte_for_byte(count, most):
     stored = singles(count)

@@ -7,7 +7,7 @@ import stat
 from hashlib import sha3_256
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nacl.bindings import (
     crypto_core_ed25519_add,
@@ -26,7 +26,6 @@ from ledger_client.keys import (
     verify,
 )
 
-UNHURRIED = settings(deadline=None)  # a busy machine is no failure
 FORMS = ("raw", "multihash")
 ORDER = 2**252 + 27742317777372353535851937790883648493
 seeds = st.binary(min_size=32, max_size=32)
@@ -117,7 +116,6 @@ def test_the_raw_form_signs_as_irohas_own_library_does(payload, signature):
     assert key.sign(payload).hex() == signature
 
 
-@UNHURRIED
 @given(seeds, forms, st.binary(max_size=300))
 def test_what_a_key_signs_verifies_in_its_own_form_only(seed, form, payload):
     key = SigningKey.from_seed(seed, form)
@@ -130,7 +128,6 @@ def test_what_a_key_signs_verifies_in_its_own_form_only(seed, form, payload):
     assert not verify(other, payload, signature)
 
 
-@UNHURRIED
 @given(seeds, forms, st.binary(min_size=1, max_size=100), st.data())
 def test_tampering_with_anything_is_noticed(seed, form, payload, data):
     key = SigningKey.from_seed(seed, form)
@@ -143,7 +140,6 @@ def test_tampering_with_anything_is_noticed(seed, form, payload, data):
     assert not verify(key.public_key, bytes(altered), signature)
 
 
-@UNHURRIED
 @given(forms, seeds)
 def test_the_second_form_of_a_signature_is_refused(form, seed):
     """S and S + L satisfy one equation; only the canonical one may pass."""

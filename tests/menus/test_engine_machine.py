@@ -159,5 +159,5 @@ class Talking(RuleBasedStateMachine):
                 assert stands_for.setdefault(effect.intent, what) == what
 
 
-Talking.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Talking.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 test_talking = Talking.TestCase

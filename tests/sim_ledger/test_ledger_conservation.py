@@ -69,7 +69,7 @@ async def play(folder: Path, script) -> None:
     await again.stop()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(payments)
 def test_payments_conserve_every_currency_and_leave_nobody_below_zero(script):
     with TemporaryDirectory() as folder:
