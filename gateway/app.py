@@ -14,7 +14,7 @@ from pathlib import Path
 from gateway.carriers import REGISTRY
 from gateway.carriers.carrier import Carrier
 from gateway.carriers.http import Gate
-from gateway.clock import Clock, Entropy, SystemClock, fresh_id, system_entropy
+from gateway.clock import Clock, Entropy, SystemClock, fresh_id, pooled, system_entropy
 from gateway.config import PREFIX, Settings, SettingsError
 from gateway.desk.amounts import Assets
 from gateway.desk.directory import Directory
@@ -206,6 +206,7 @@ class Gateway:
     def _build_edges(self) -> None:
         """Conversations, over USSD and SMS."""
         world = self.world
+        self._ids = pooled(world.entropy)  # every turn brings one, which few of them use
         engine = Engine(self.texts)
         self.turns = Turns(
             engine,
@@ -238,7 +239,7 @@ class Gateway:
         return Facts(
             msisdn,
             self.world.clock.now(),
-            fresh_id(self.world.entropy),
+            fresh_id(self._ids),
             known.language,
             known.wallet,
             self.service,

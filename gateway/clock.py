@@ -38,6 +38,21 @@ class SystemClock:
 system_entropy: Entropy = os.urandom
 
 
+def pooled(entropy: Entropy, reserve: int = 4096) -> Entropy:
+    """The same in small pieces, asked of the system a reserve at a time: for ids, not for keys."""
+    pool = b""
+    at = 0
+
+    def taken(size: int) -> bytes:
+        nonlocal pool, at
+        if at + size > len(pool):
+            pool, at = entropy(max(reserve, size)), 0
+        at += size
+        return pool[at - size : at]
+
+    return taken
+
+
 def fresh_id(entropy: Entropy) -> str:
     """128 random bits as 32 lower-case hex digits."""
     return entropy(16).hex()

@@ -3,24 +3,26 @@
 A connection costs memory and a file descriptor for as long as it is open, so silence is timed:
 
     before a first request    its whole head must come within `first_s` of the connection
-    between two requests      the next head within `idle_s` of the last answer (aiohttp's own timer)
+    between two requests      the next head must be whole within `idle_s` of the last answer
     in a request              its body is timed by `carriers.http`; what of it is still to come when
                               the answer is given is waited for `leave_s`
     more than `most` of them  the longest silent makes room; if all are at work, nobody comes in
 
-Nothing of a request is read here: it costs an entry in a dictionary.
+Nothing of a request is read here: it costs two entries in dictionaries.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from aiohttp import web
 from prometheus_client import Counter
+
+from gateway.connection import Connection
+from gateway.http import Answer
 
 BACKLOG: Final = 128
 BUSY_S: Final = 15.0  # carriers wait no longer for an answer: who is silent longer is idle
-LOOK_S: Final = 0.1  # how often, at most, it is looked who has gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,110 +36,133 @@ class Patience:
 
 
 class Door:
-    """An application at an address. `cut` counts connections that were closed unasked, by why."""
+    """Who answers at an address. `cut` counts connections that were closed unasked, by why."""
 
-    def __init__(
-        self,
-        app: web.Application,
-        patience: Patience,
-        cut: Counter,
-        shutdown_s: float,
-    ) -> None:
+    def __init__(self, answer: Answer, patience: Patience, cut: Counter, shutdown_s: float) -> None:
+        self._answer = answer
         self._patience = patience
         self._cut = cut
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=patience.idle_s,
-            lingering_time=patience.leave_s,
-            shutdown_timeout=shutdown_s,
-        )
-        self._listening: asyncio.Server | None = None
-        # Since when they are silent, the longest first. Who has gone stays until it is looked.
-        self._new: dict[web.RequestHandler, float] = {}
-        self._heard: dict[web.RequestHandler, float] = {}
-        self._looked = 0.0
-        self._hurrying = False
+        self._shutdown_s = shutdown_s
+        self.closing = False
 
     @property
     def port(self) -> int:
         """Where it listens, also when any port would do."""
-        assert self._listening is not None  # noqa: S101 - asked of an open door only
         return int(self._listening.sockets[0].getsockname()[1])
 
     async def open(self, host: str, port: int) -> None:
         """Listen; OSError when the address cannot be had."""
-        await self._runner.setup()
-        server = self._runner.server
-        assert server is not None  # noqa: S101 - what setting up a runner makes
         self._loop = asyncio.get_running_loop()
-        self._server = server
-        self._make_request = server.request_factory
-        server.request_factory = self._request
+        patience = self._patience
+        self._new = _Silent(self._loop, patience.first_s, self._silent)
+        self._idle = _Silent(self._loop, patience.idle_s, Connection.close)
+        self._working: set[Connection] = set()
+        self._at_rest = asyncio.Event()
         self._listening = await self._loop.create_server(
             self._accepted, host, port, backlog=BACKLOG
         )
 
     async def close(self) -> None:
         """Let nobody else in, answer what was asked, and close all connections."""
-        if self._listening is not None:
-            self._listening.close()
-        await self._runner.cleanup()
+        if self.closing or not hasattr(self, "_listening"):
+            return
+        self.closing = True
+        self._listening.close()
+        for connection in (*self._new.since, *self._idle.since):
+            connection.close()
+        try:
+            async with asyncio.timeout(self._shutdown_s):
+                while self._working:
+                    self._at_rest.clear()
+                    await self._at_rest.wait()
+        except TimeoutError:
+            for connection in tuple(self._working):
+                connection.abort()
+
+    # ---- what connections tell
+
+    def works(self, connection: Connection) -> None:
+        """It has asked something."""
+        self._new.since.pop(connection, None)
+        self._idle.since.pop(connection, None)
+        self._working.add(connection)
+
+    def rests(self, connection: Connection) -> None:
+        """It has all its answers."""
+        self._working.discard(connection)
+        self._idle.add(connection)
+
+    def gone(self, connection: Connection) -> None:
+        """It is closed."""
+        self._new.since.pop(connection, None)
+        self._idle.since.pop(connection, None)
+        self._working.discard(connection)
+        self._at_rest.set()
+
+    # ---- room
 
     def _accepted(self) -> asyncio.Protocol:
         """What speaks on a connection that has just come in."""
-        now = self._loop.time()
-        if len(self._new) + len(self._heard) >= self._patience.most and not self._room(now):
+        if self._full() and not self._room():
             self._cut.labels("no room").inc()
             return _NoRoom()
-        protocol = self._server()
-        self._new[protocol] = now
-        if not self._hurrying:
-            self._hurrying = True
-            self._loop.call_later(self._patience.first_s, self._hurry)
-        return protocol
+        connection = Connection(self._answer, self, self._patience.leave_s)
+        self._new.add(connection)
+        return connection
 
-    def _request(self, message: Any, payload: Any, protocol: Any, *more: Any) -> web.BaseRequest:  # noqa: ANN401 - aiohttp's own
-        """A request's head is whole: make what aiohttp makes of it."""
-        self._new.pop(protocol, None)
-        self._heard.pop(protocol, None)
-        self._heard[protocol] = self._loop.time()
-        return self._make_request(message, payload, protocol, *more)
+    def _full(self) -> bool:
+        open_ = len(self._new.since) + len(self._idle.since) + len(self._working)
+        return open_ >= self._patience.most
 
-    def _hurry(self) -> None:
-        """Close what has asked nothing in time, and come back for the next."""
-        due = self._loop.time() - self._patience.first_s
-        while self._new:
-            eldest, since = next(iter(self._new.items()))
-            if since > due:
-                self._loop.call_later(since - due, self._hurry)
-                return
-            self._close(self._new, eldest, "silent")
-        self._hurrying = False
-
-    def _room(self, now: float) -> bool:
+    def _room(self) -> bool:
         """Make room for one more, at the cost of whoever would miss it least."""
-        if now >= self._looked + LOOK_S:
-            self._looked = now
-            self._heard = {one: since for one, since in self._heard.items() if one.connected}
-            if len(self._new) + len(self._heard) < self._patience.most:
-                return True
-        if self._new:
-            self._close(self._new, next(iter(self._new)), "crowded")
-            return True
-        eldest, since = next(iter(self._heard.items()))
-        if since > now - BUSY_S:
-            return False
-        self._close(self._heard, eldest, "crowded")
+        longest = next(iter(self._new.since), None)
+        if longest is None:
+            longest, since = next(iter(self._idle.since.items()), (None, 0.0))
+            if longest is None or since > self._loop.time() - BUSY_S:
+                return False
+        self._cut.labels("crowded").inc()
+        longest.abort()
+        self.gone(longest)
         return True
 
-    def _close(
-        self, among: dict[web.RequestHandler, float], protocol: web.RequestHandler, why: str
+    def _silent(self, connection: Connection) -> None:
+        self._cut.labels("silent").inc()
+        connection.abort()
+
+
+class _Silent:
+    """Who says nothing, and since when, the longest first; after too long it is the end."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        patience_s: float,
+        end: Callable[[Connection], None],
     ) -> None:
-        del among[protocol]
-        if protocol.connected:
-            self._cut.labels(why).inc()
-            protocol.force_close()
+        self.since: dict[Connection, float] = {}
+        self._loop = loop
+        self._patience_s = patience_s
+        self._end = end
+        self._looking = False
+
+    def add(self, connection: Connection) -> None:
+        self.since[connection] = self._loop.time()
+        if not self._looking:
+            self._looking = True
+            self._loop.call_later(self._patience_s, self._look)
+
+    def _look(self) -> None:
+        """End what has been silent for too long, and come back for the next."""
+        due = self._loop.time() - self._patience_s
+        while self.since:
+            connection, since = next(iter(self.since.items()))
+            if since > due:
+                self._loop.call_later(since - due, self._look)
+                return
+            del self.since[connection]
+            self._end(connection)
+        self._looking = False
 
 
 class _NoRoom(asyncio.Protocol):

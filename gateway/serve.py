@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from aiohttp import web
 from sqlalchemy import Connection, select
 
 from gateway import logs
@@ -23,6 +22,7 @@ from gateway.carriers.carrier import Lines
 from gateway.config import PREFIX, Settings, SettingsError
 from gateway.desk.seed import Seeder, Treasury, load_people
 from gateway.door import Door, Patience
+from gateway.http import Route
 from gateway.stores.migrate import newest_version, schema_version
 from gateway.stores.sessions import SessionKey, SessionsUnavailable
 from gateway.stores.sql import StoreUnavailable
@@ -140,9 +140,9 @@ def _entrances(gateway: Gateway) -> list[Entrance]:
     settings, meters, entropy = gateway.settings, gateway.meters, gateway.world.entropy
     checks, apart = _checks(gateway), settings.admin_port is not None
 
-    def door(routes: Sequence[web.RouteDef], checks: dict[str, Check] | None, most: int) -> Door:
-        app = application(routes, checks, meters, entropy)
-        return Door(app, Patience(idle_s=settings.keepalive_s, most=most), meters.cut, DRAIN_S)
+    def door(routes: Sequence[Route], checks: dict[str, Check] | None, most: int) -> Door:
+        answer = application(routes, checks, meters, entropy)
+        return Door(answer, Patience(idle_s=settings.keepalive_s, most=most), meters.cut, DRAIN_S)
 
     public = door(_callbacks(gateway), None if apart else checks, settings.connections)
     entrances = [Entrance(public, settings.host, settings.port, PREFIX)]
@@ -152,7 +152,7 @@ def _entrances(gateway: Gateway) -> list[Entrance]:
     return entrances
 
 
-def _callbacks(gateway: Gateway) -> list[web.RouteDef]:
+def _callbacks(gateway: Gateway) -> list[Route]:
     lines = Lines(
         ussd=gateway.turns.take,
         sms=gateway.inbox.take,

@@ -3,14 +3,14 @@
 A turn is claimed in the session store before any effect runs, so that of any number of equal
 callbacks, on any number of processes, one does the work and the others get its page. A claim past
 its deadline is taken over: safe, because every effect and every PIN attempt is unique in SQL on
-(carrier, session, turn). No raw text is stored or logged: see accepted.py.
+(carrier, session, turn). A turn that only shows the next page has nothing to be claimed for: it is
+stored in one step, if nobody else was faster. No raw text is stored or logged: see accepted.py.
 
 A page can reach the phone although its record was lost (the store was away at that moment). What
 is typed at it answers a question that nobody here knows, so it is not read: the last page that has
 a record is shown again, and answered anew.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
@@ -23,6 +23,7 @@ from gateway.carriers.carrier import UssdMo, UssdMt
 from gateway.clock import Clock, Entropy, fresh_id
 from gateway.meters import Meters
 from gateway.origin import Origin
+from gateway.record import RESUME_S, Record
 from gateway.stores.sessions import Claim, SessionKey, Sessions, SessionsUnavailable
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
@@ -37,12 +38,11 @@ from menus.effects import (
 from menus.engine import Engine, Facts, State, Turn
 from menus.kinds import Msisdn
 
-RESUME_S: Final = 600.0  # a dropped conversation is offered again for ten minutes
-ENDED_S: Final = 180.0  # a finished session keeps its page for repeats
 FACTS_S: Final = 1.2  # turns that move no money answer within 1.5 s
 GRACE_S: Final = 2.0  # a claim outlives the turn's own deadline by this much
 LOOKS: Final = (Compare, FindPayee, Keep, ReadBalance, ReadLastPayment)  # change no facts
-DUMPED_MOST: Final = 8192  # sessions whose next turn need not read what this process wrote
+KEPT_MOST: Final = 8192  # sessions whose last record this process remembers, as it stored it
+NOT_TAKEN: Final = (StoreUnavailable, Overloaded, TimeoutError)  # before any effect
 WORST_EFFECTS: Final = 8  # a turn that asks for more than this is a mistake in the core
 
 LOG = logs.get("turn")
@@ -56,35 +56,20 @@ class FactsOf(Protocol):
     async def __call__(self, msisdn: Msisdn) -> Facts: ...
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # dumps would make one each time
+class Kept(NamedTuple):
+    """A record that this process stored, and as which worker."""
+
+    worker: str
+    dumped: bytes
+    record: Record
 
 
-class Record(NamedTuple):
-    """A session as it is stored between two turns."""
+class Ahead(NamedTuple):
+    """What the core says to a text, if it is asked after this very record."""
 
-    turn: int
-    state: State | None
-    page: str
-    end: bool
-    secret: bool
-    accepted: Accepted
-    at: float  # seconds since 1970
-
-    def dump(self) -> bytes:
-        accepted = self.accepted
-        state = self.state.dump() if self.state else None
-        so_far = (self.turn, state, self.page, self.end, self.secret, self.at)
-        return _encode((*so_far, accepted.length, accepted.masks, accepted.mac)).encode()
-
-    @classmethod
-    def load(cls, record: bytes) -> "Record":
-        turn, state, page, end, secret, at, length, masks, mac = json.loads(record)
-        accepted = Accepted(length, tuple((start, stop) for start, stop in masks), mac)
-        return cls(turn, State.load(state), page, end, secret, accepted, at)
-
-    @property
-    def mt(self) -> UssdMt:
-        return UssdMt(self.page, self.end)
+    dumped: bytes
+    facts: Facts
+    turn: Turn
 
 
 class Turns:
@@ -114,7 +99,7 @@ class Turns:
         # Looked up once: finding a child by its labels takes as long as a page's texts.
         self._turns = {True: meters.turns.labels("yes"), False: meters.turns.labels("no")}
         self._turn_seconds = meters.turn_seconds
-        self._dumped: dict[bytes, Record] = {}  # what this process finished last, by what it stored
+        self._kept: dict[SessionKey, Kept] = {}  # the last stored is last
         self._name, self._claims = fresh_id(entropy), count()
 
     async def take(self, mo: UssdMo) -> UssdMt:
@@ -129,7 +114,8 @@ class Turns:
         """The page, or an apology.
 
         "Nothing was done" is said only of faults that came before any effect (`_effects` lets
-        none out); of anything else the page says to look at *Last payment*.
+        none out), and not to who has typed a PIN, since a repeat of that callback may do it yet;
+        of anything else the page says to look at *Last payment*.
         """
         try:
             return await self._claimed(mo)
@@ -137,7 +123,7 @@ class Turns:
             # Not claimed. A further turn may be under way elsewhere, or have paid already.
             LOG.warning("turn not claimed", error=error)
             return self._apology("lost" if mo.text else "unavailable")
-        except (StoreUnavailable, Overloaded, TimeoutError) as error:
+        except NOT_TAKEN as error:
             LOG.warning("turn not taken", error=error)
             return self._apology("unavailable")
         except Exception as error:  # noqa: BLE001  # a phone needs a page, whatever happened
@@ -149,6 +135,10 @@ class Turns:
         """Claim the turn and answer it, or wait for the page of who has it."""
         key = SessionKey(mo.msisdn.e164, mo.carrier, mo.session)
         worker = f"{self._name}/{next(self._claims)}"
+        kept = self._kept.get(key)
+        ahead = await self._ahead(mo, kept) if kept else None
+        if kept and ahead and (mt := await self._at_once(mo, key, worker, kept, ahead)):
+            return mt
         create = not mo.text
         patience = self._clock.monotonic() + self._wait_s + FACTS_S
         while True:
@@ -161,7 +151,7 @@ class Turns:
             )
             match claim.state:
                 case "fresh" | "claimed":
-                    return await self._answer(mo, key, worker, claim)
+                    return await self._answer(mo, key, worker, claim, ahead)
                 case "missing":
                     # Unknown, with a text: a deep dial, or a session that was lost on the way.
                     if create or not await self._dialable(mo):
@@ -178,49 +168,88 @@ class Turns:
                         return self._apology("busy")
                     # Nobody is at work on it any longer, and nothing new came of it: perhaps ours.
 
+    async def _ahead(self, mo: UssdMo, kept: Kept) -> Ahead | None:
+        """What comes of the turn if nobody else had one since; nothing of it has happened yet."""
+        # What comes of a PIN is an effect, and must be claimed first.
+        new = None if kept.record.secret else kept.record.accepted.read(mo.text, self._mac)
+        if new is None:
+            return None
+        facts = await self._facts(mo.msisdn)
+        return Ahead(kept.dumped, facts, self._engine.hear(kept.record.state, new.text, facts))
+
+    async def _at_once(
+        self, mo: UssdMo, key: SessionKey, worker: str, kept: Kept, ahead: Ahead
+    ) -> UssdMt | None:
+        """The page of a turn that only shows one, in one trip to the store; None for any other.
+
+        Most sessions stay with one process, and most turns have no effect.
+        """
+        if ahead.turn.effect is not None:
+            return None
+        after = self._after(mo, kept.record, ahead.turn)
+        dumped = after.dump()
+        taken = await self._sessions.advance(
+            key,
+            after=kept.worker,
+            worker=worker,
+            length=len(mo.text),
+            record=dumped,
+            ttl_s=after.ttl_s,
+        )
+        if not taken:
+            return None
+        self._keep(key, Kept(worker, dumped, after))
+        return after.mt
+
     async def _dialable(self, mo: UssdMo) -> bool:
         parts = mo.text.split(SEPARATOR)
         return self._engine.dialable(parts, await self._facts(mo.msisdn))
 
-    async def _answer(self, mo: UssdMo, key: SessionKey, worker: str, claim: Claim) -> UssdMt:
+    async def _answer(
+        self, mo: UssdMo, key: SessionKey, worker: str, claim: Claim, ahead: Ahead | None
+    ) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""
-        record = self._load(claim.record) if claim.record else None
+        record = self._load(key, claim.record) if claim.record else None
         new = record.accepted.read(mo.text, self._mac) if record else None
         if record and (record.end or not new):
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
             return record.mt
         try:
-            if record and new:
-                torn = claim.torn
-                after = self._again(mo, record) if torn else await self._go_on(mo, record, new)
+            if record and new and claim.torn:
+                after = self._again(mo, record)
+            elif record and new:
+                known = ahead if ahead and ahead.dumped == claim.record else None
+                after = await self._go_on(mo, record, new, known)
             else:
                 after = await self._begin(mo, claim)
-        except BaseException:
+        except BaseException as error:
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
+            if record and record.secret and isinstance(error, NOT_TAKEN):
+                # A repeat of this callback may be under way, and pay what this one could not.
+                LOG.warning("turn not taken", error=error)
+                return self._apology("lost")
             raise
-        ttl_s = ENDED_S if after.end else RESUME_S
+        dumped, ttl_s = after.dump(), after.ttl_s
         # When this fails, or is refused because the claim was taken over or the session ended by
         # a redial, what the page says is true all the same.
         with suppress(SessionsUnavailable):
-            await self._sessions.finish(key, worker=worker, record=self._dump(after), ttl_s=ttl_s)
+            if await self._sessions.finish(key, worker=worker, record=dumped, ttl_s=ttl_s):
+                self._keep(key, Kept(worker, dumped, after))
         return after.mt
 
-    def _dump(self, record: Record) -> bytes:
-        """What is stored of it; remembered, so that this process need not read it again.
+    def _keep(self, key: SessionKey, kept: Kept) -> None:
+        self._kept.pop(key, None)
+        if not kept.record.end:
+            self._kept[key] = kept
+            if len(self._kept) > KEPT_MOST:
+                del self._kept[next(iter(self._kept))]
 
-        Most sessions stay with one process. Another process's record is other bytes, and read.
-        """
-        dumped = record.dump()
-        if not record.end:
-            if len(self._dumped) >= DUMPED_MOST:
-                self._dumped.clear()
-            self._dumped[dumped] = record
-        return dumped
-
-    def _load(self, dumped: bytes) -> Record:
-        return self._dumped.pop(dumped, None) or Record.load(dumped)
+    def _load(self, key: SessionKey, dumped: bytes) -> Record:
+        """What is stored; not read again if it is as this process stored it."""
+        kept = self._kept.get(key)
+        return kept.record if kept and kept.dumped == dumped else Record.load(dumped)
 
     async def _begin(self, mo: UssdMo, claim: Claim) -> Record:
         """A session's first turn; what was dialled at once is a deep dial.
@@ -234,14 +263,19 @@ class Turns:
         turn = await self._effects(turn, facts, origin)
         return self._record(turn, 0, Accepted.first(mo.text, turn.consumed, self._mac))
 
-    async def _go_on(self, mo: UssdMo, record: Record, new: Fresh) -> Record:
+    async def _go_on(self, mo: UssdMo, record: Record, new: Fresh, ahead: Ahead | None) -> Record:
         """A further turn of a known session."""
-        number = record.turn + 1
-        origin, facts = self._origin(mo, number), await self._facts(mo.msisdn)
-        turn = self._engine.hear(record.state, new.text, facts)
-        turn = await self._effects(turn, facts, origin)
+        if ahead is None:
+            facts = await self._facts(mo.msisdn)
+            turn = self._engine.hear(record.state, new.text, facts)
+        else:
+            _, facts, turn = ahead
+        turn = await self._effects(turn, facts, self._origin(mo, record.turn + 1))
+        return self._after(mo, record, turn)
+
+    def _after(self, mo: UssdMo, record: Record, turn: Turn) -> Record:
         accepted = record.accepted.then(mo.text, secret=record.secret, mac=self._mac)
-        return self._record(turn, number, accepted)
+        return self._record(turn, record.turn + 1, accepted)
 
     def _again(self, mo: UssdMo, record: Record) -> Record:
         """The last page once more, since what came of the turn after it was lost.

@@ -147,18 +147,22 @@ class Form:
     resume: tuple[str, ...]  # fields whose answer is worth coming back to
     intent: str | None  # its field of type Intent
     shape: str  # changes when saved answers could no longer be understood
+    _places: Mapping[str, int] = having(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {question.field: place for place, question in enumerate(self.questions)}
+        object.__setattr__(self, "_places", places)
 
     def question(self, name: str) -> Question:
-        return next(question for question in self.questions if question.field == name)
+        return self.questions[self._places[name]]
 
     def before(self, name: str) -> tuple[Question, ...]:
         """The questions that come before the field `name`."""
-        names = [question.field for question in self.questions]
-        return self.questions[: names.index(name)]
+        return self.questions[: self._places[name]]
 
     def after(self, name: str) -> tuple[Question, ...]:
         """The questions that come after the field `name`."""
-        return self.questions[len(self.before(name)) + 1 :]
+        return self.questions[self._places[name] + 1 :]
 
     @property
     def pin(self) -> Question | None:

@@ -7,6 +7,7 @@ leaves no room for its question stands in its place (menus.lint proves that the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from menus.encoding import PageSize, fits, paged
@@ -95,8 +96,9 @@ class Screens:
     ) -> Turn:
         """Ask a question; numbered when answering is choosing."""
         facts, language = context.facts, language_of(state, context.facts)
-        holes = holes_of(form, context)
         key, more = question.kind.ask(f"{form.name}.{question.field}", context)
+        # Most questions name no answer before them.
+        holes = holes_of(form, context) if reason or self.texts.holes(key) else {}
         body = self.say(language, key, facts, {**holes, **more})
         why = self._reason(language, reason, facts, holes)
         options = question.kind.options(context)
@@ -189,12 +191,12 @@ class Screens:
     ) -> tuple[str, int]:
         """Lay out one page of numbered lines; `page` past the end is the last one."""
         foot = self._foot(language, leads_back=leads_back)
-        pages = paged(
-            [f"{_number(index)} {line}" for index, line in enumerate(lines)],
+        pages = _divided(
+            tuple(f"{_number(index)} {line}" for index, line in enumerate(lines)),
             self.size,
-            head=body,
-            foot=foot,
-            foot_more=_lines(self.texts.say(language, "engine.more"), foot),
+            body,
+            foot,
+            _lines(self.texts.say(language, "engine.more"), foot),
         )
         page = min(page, len(pages) - 1)
         whole = _lines(reason, pages[page])
@@ -202,6 +204,13 @@ class Screens:
 
     def _foot(self, language: str | None, *, leads_back: bool) -> str:
         return self.texts.say(language, "engine.back") if leads_back else ""
+
+
+@lru_cache(maxsize=256)  # most lists are the same for everybody
+def _divided(
+    lines: tuple[str, ...], size: PageSize, head: str, foot: str, foot_more: str
+) -> tuple[str, ...]:
+    return tuple(paged(lines, size, head=head, foot=foot, foot_more=foot_more))
 
 
 def _lines(*parts: str) -> str:

@@ -137,7 +137,7 @@ class SmsEngine:
         try:
             loaded = {name: known.question(name).kind.load(answers[name]) for name in answers}
             effect = known.build(loaded, intent, pin).effect()
-        except (TypeError, ValueError, StopIteration):  # stored by another release
+        except (TypeError, ValueError, KeyError):  # stored by another release
             return self.no_challenge(facts)
         return Asks(effect, known, loaded, intent=intent)
 

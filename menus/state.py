@@ -15,6 +15,7 @@ from menus.forms import HOME, Answering, Form, Question
 from menus.kind import Json, Kind
 from menus.kinds import Pin
 
+_encode = json.JSONEncoder(sort_keys=True).encode  # `dumps` would make one each time
 GIVEN: Final = "given"  # the digest of an intent that came from outside and never changes
 
 
@@ -151,7 +152,7 @@ def minted(state: State, form: Form, facts: Facts) -> State:
     """Keep the intent if the answers are those it was minted for, else mint another."""
     if form.intent is None:
         return state
-    digest = hashlib.sha256(json.dumps([form.name, state.answers], sort_keys=True).encode())
+    digest = hashlib.sha256(_encode([form.name, state.answers]).encode())
     bound = digest.hexdigest()[:16]
     if state.intent and state.intent.digest in (bound, GIVEN):
         return state

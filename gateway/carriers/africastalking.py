@@ -38,7 +38,6 @@ from typing import Any, Final
 
 import requests
 from africastalking.SMS import SMSService
-from aiohttp import web
 from urllib3.exceptions import MaxRetryError
 
 from gateway.carriers.carrier import (
@@ -54,6 +53,7 @@ from gateway.carriers.carrier import (
 )
 from gateway.carriers.http import Form, Gate, field
 from gateway.config import Settings
+from gateway.http import Refused, Request, Response, Route
 from menus.encoding import SEPTETS_JOINED
 from menus.kinds import Msisdn
 
@@ -63,6 +63,7 @@ SEND_THREADS = 8
 SEND_S: Final = 12.5  # a whole send, however slowly its answer trickles
 ACCEPTED = (100, 101, 102)  # processed, sent, queued
 MAY_BE_TRIED_AGAIN = (405, 500, 501, 502)  # balance used up, internal, gateway
+_OK: Final = Response(b"ok")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _FINAL = {
@@ -121,30 +122,29 @@ class AfricasTalking:
         )
         return cls(gate, sms, settings.shortcode)
 
-    def routes(self, lines: Lines) -> Sequence[web.RouteDef]:
+    def routes(self, lines: Lines) -> Sequence[Route]:
         """Ussd, sms, delivery and events below `/africastalking/{secret}`."""
 
-        async def ussd(form: Form) -> web.Response:
+        async def ussd(form: Form) -> Response:
             mt = await lines.ussd(_ussd_mo(form))
             page = ("END " if mt.end else "CON ") + mt.text
-            # Bytes: given a text, aiohttp looks for its encoding first.
-            return web.Response(body=page.encode(), content_type="text/plain", charset="utf-8")
+            return Response(page.encode())
 
-        async def sms(form: Form) -> web.Response:
+        async def sms(form: Form) -> Response:
             match _sms_mo(form):
                 case SmsMo() as mo:
                     await lines.sms(mo)
                 case Unheard() as why:
                     lines.unheard(why)
-            return web.Response(text="ok")
+            return _OK
 
-        async def delivery(form: Form) -> web.Response:
+        async def delivery(form: Form) -> Response:
             await lines.delivery(_report(form))
-            return web.Response(text="ok")
+            return _OK
 
-        async def events(form: Form) -> web.Response:
+        async def events(form: Form) -> Response:
             del form  # may hold a PIN; nothing depends on it
-            return web.Response(text="ok")
+            return _OK
 
         base = "/africastalking/{secret}/"
         handlers = {"ussd": ussd, "sms": sms, "delivery": delivery, "events": events}
@@ -172,17 +172,19 @@ class AfricasTalking:
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
 
-def _forgiving(route: web.RouteDef, lines: Lines) -> web.RouteDef:
+def _forgiving(route: Route, lines: Lines) -> Route:
     """The same route, where a body too big to be read is an SMS too long to be heard."""
 
-    async def handler(request: web.Request) -> web.StreamResponse:
+    async def forgiving(request: Request) -> Response:
         try:
-            return await route.handler(request)
-        except web.HTTPRequestEntityTooLarge:
+            return await route.answer(request)
+        except Refused as refused:
+            if refused.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise
             lines.unheard(Unheard.TOO_LONG)
-            return web.Response(text="ok")
+            return _OK
 
-    return web.RouteDef(route.method, route.path, handler, route.kwargs)
+    return route._replace(answer=forgiving)
 
 
 def _surely_not_sent(error: requests.RequestException) -> bool:
@@ -223,14 +225,14 @@ def _number(written: str) -> Msisdn | None:
 def _id(form: Form, name: str) -> str:
     value = field(form, name, longest=128)
     if not _ID.fullmatch(value):
-        raise web.HTTPBadRequest(text=f"{name} is not an id\n")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is not an id\n")
     return value
 
 
 def _ussd_mo(form: Form) -> UssdMo:
     msisdn = _number(field(form, "phoneNumber", longest=32))
     if msisdn is None:
-        raise web.HTTPBadRequest(text="phoneNumber is not a phone number\n")
+        raise Refused(HTTPStatus.BAD_REQUEST, "phoneNumber is not a phone number\n")
     return UssdMo(
         carrier=AfricasTalking.name,
         session=_id(form, "sessionId"),

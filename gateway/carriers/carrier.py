@@ -10,15 +10,13 @@ result. Nothing here knows a wire format.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from aiohttp import web
-
+from gateway.http import Route
 from menus.kinds import Msisdn
 
 
-@dataclass(frozen=True, slots=True)
-class UssdMo:
+class UssdMo(NamedTuple):
     """One USSD turn from a phone.
 
     `text` is the history of the session as the carrier accumulates it, joined by `*` and empty
@@ -37,8 +35,7 @@ class UssdMo:
         return f"UssdMo({self.carrier}/{self.session}, {len(self.text)} characters)"
 
 
-@dataclass(frozen=True, slots=True)
-class UssdMt:
+class UssdMt(NamedTuple):
     """The page shown in answer; `end` closes the session."""
 
     text: str
@@ -114,7 +111,7 @@ class Carrier(Protocol):
 
     name: str
 
-    def routes(self, lines: Lines) -> Sequence[web.RouteDef]:
+    def routes(self, lines: Lines) -> Sequence[Route]:
         """The HTTP routes this carrier calls."""
 
     async def send(self, to: Msisdn, text: str) -> str | None:

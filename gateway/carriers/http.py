@@ -7,17 +7,18 @@ within four seconds. Everything else gets a 4xx and is not looked at. No reply e
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import quote, unquote_to_bytes
+from typing import Final
+from urllib.parse import unquote_to_bytes
 
-from aiohttp import web
+from gateway.http import BODY_BYTES_MAX, Refused, Request, Response, Route
 
-BODY_BYTES_MAX = 4096
+FORM_TYPE: Final = b"application/x-www-form-urlencoded"
 FIELDS_MAX = 16
 RECEIVE_S = 4.0  # with the second that a door gives to leave: whoever trickles is gone in five
 
 Form = Mapping[str, str]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -29,30 +30,31 @@ class Gate:
     """
 
     def __init__(self, secret: str, allow: Sequence[str] = (), trusted: Sequence[str] = ()) -> None:
-        self._secret = quote(secret, safe="")
+        self._secret = secret
         self._allow, self._trusted = _networks(allow), _networks(trusted)
 
-    def post(self, path: str, handle: Callable[[Form], Awaitable[web.Response]]) -> web.RouteDef:
+    def post(self, path: str, handle: Callable[[Form], Awaitable[Response]]) -> Route:
         """A route at `path` (which holds `{secret}`) whose handler gets the checked form.
 
-        The secret is part of the route, so the router finds a callback in one look at a
-        dictionary, and nothing at any other path. How long that takes tells nobody a part of the
-        secret: paths are compared by their hashes, which are keyed anew in each process.
+        The secret is part of the route, so that a callback is found in one look at a dictionary,
+        and nothing at any other path. How long that takes tells nobody a part of the secret: paths
+        are compared by their hashes, which are keyed anew in each process.
         """
         if not self._secret:
             raise ValueError("no callback without a secret in its path")
 
-        async def checked(request: web.Request) -> web.StreamResponse:
+        async def checked(request: Request) -> Response:
             if self._allow and not self._allowed(request):
-                raise web.HTTPNotFound
+                raise Refused(HTTPStatus.NOT_FOUND)
             return await handle(await _form(request))
 
-        return web.post(path.replace("{secret}", self._secret), checked)
+        return Route("POST", path.replace("{secret}", self._secret), checked)
 
-    def _allowed(self, request: web.Request) -> bool:
-        hops = request.headers.getall("X-Forwarded-For", ())
+    def _allowed(self, request: Request) -> bool:
+        forwarded = request.headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        hops = forwarded.split(",") if forwarded else ()
         try:
-            return _within(caller(request.remote or "", hops, self._trusted), self._allow)
+            return _within(caller(request.peer, hops, self._trusted), self._allow)
         except ValueError:  # no address, or a trusted proxy was told nonsense
             return False
 
@@ -86,36 +88,38 @@ def _networks(entries: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(entry, strict=False) for entry in entries)
 
 
-async def _form(request: web.Request) -> Form:
+async def _form(request: Request) -> Form:
     """The fields of a small urlencoded form; raises the 4xx that fits."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise web.HTTPUnsupportedMediaType(text="application/x-www-form-urlencoded only\n")
-    if "Content-Encoding" in request.headers:
-        raise web.HTTPUnsupportedMediaType(text="a form is not compressed\n")
-    length = request.content_length
+    headers = request.headers
+    kind = headers.get(b"content-type", b"")
+    if kind != FORM_TYPE and kind.partition(b";")[0].strip().lower() != FORM_TYPE:
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{FORM_TYPE.decode()} only\n")
+    if b"content-encoding" in headers:
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a form is not compressed\n")
+    length = request.length
     if length is None:
-        raise web.HTTPLengthRequired(text="Content-Length is needed\n")
+        raise Refused(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed\n")
     if length > BODY_BYTES_MAX:
-        raise web.HTTPRequestEntityTooLarge(BODY_BYTES_MAX, length)
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{BODY_BYTES_MAX} bytes at most\n")
     try:
         pairs = read_form((await _body(request)).decode())
     except ValueError:  # UnicodeDecodeError is one
-        raise web.HTTPBadRequest(text="the form cannot be read\n") from None
+        raise Refused(HTTPStatus.BAD_REQUEST, "the form cannot be read\n") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise web.HTTPBadRequest(text="a field is given twice\n")
+        raise Refused(HTTPStatus.BAD_REQUEST, "a field is given twice\n")
     return form
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: Request) -> bytes:
     """The whole body, which a carrier has five seconds to send."""
-    if request.content.is_eof():  # it came with its head, as nearly always: nothing to wait for
-        return request.content.read_nowait()
+    if request.whole:  # it came with its head, as nearly always: nothing to time
+        return await request.body()
     try:
         async with asyncio.timeout(RECEIVE_S):
-            return await request.read()
+            return await request.body()
     except TimeoutError:
-        raise web.HTTPRequestTimeout from None
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT) from None
 
 
 def read_form(body: str) -> list[tuple[str, str]]:
@@ -128,13 +132,15 @@ def read_form(body: str) -> list[tuple[str, str]]:
     pairs = []
     for part in filter(None, body.split("&")):
         name, _, value = part.partition("=")
-        if "%" in part or "+" in part:
+        if "%" in part or "+" in part:  # most have nothing to undo
             name, value = _unescaped(name), _unescaped(value)
         pairs.append((name, value))
     return pairs
 
 
 def _unescaped(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
     # `+` is a space in a form, and carriers forget to escape it: numbers put it back.
     return unquote_to_bytes(text.replace("+", " ")).decode()
 
@@ -143,7 +149,7 @@ def field(form: Form, name: str, *, longest: int, default: str | None = None) ->
     """A field of at most `longest` characters; 400 naming it when missing or longer."""
     value = form.get(name, default)
     if value is None or (default is None and not value):
-        raise web.HTTPBadRequest(text=f"{name} is missing\n")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is missing\n")
     if len(value) > longest:
-        raise web.HTTPBadRequest(text=f"{name} is too long\n")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is too long\n")
     return value

@@ -3,8 +3,9 @@
 -- KEYS[i] is the hash of call i's phone number, the only key it touches (one slot on a cluster):
 --   k name of the session   v version   r record     c text length of the last finished turn
 --   w worker   u lease until, ms   n its text length     t a turn was heard and has no record
+--   f worker that stored the record
 --   o name of the session it ended      p that one's record, until the first finish
--- ARGV holds six values per call: operation, name, worker, and three of the operation's own.
+-- ARGV holds seven values per call: operation, name, worker, and four of the operation's own.
 -- Time is the server's: the one clock that all gateways share.
 
 local time = redis.call('TIME')
@@ -28,7 +29,7 @@ function calls.claim(key, name, worker, length, lease, create)
     if create == '0' or o == name then return MISSING end
     p = r or p
     if k and k ~= '' then o = k end
-    redis.call('HDEL', key, 'r', 'c', 't', 'p', 'o')
+    redis.call('HDEL', key, 'r', 'c', 'f', 't', 'p', 'o')
     v, r, t = '0', false, false
     redis.call('HSET', key, 'k', name, 'v', '0')
     if o then redis.call('HSET', key, 'o', o) end
@@ -51,8 +52,16 @@ end
 function calls.finish(key, name, worker, record, ttl)
   local k, v, w, n = unpack(redis.call('HMGET', key, 'k', 'v', 'w', 'n'))
   if k ~= name or w ~= worker then return 0 end
-  redis.call('HSET', key, 'v', v + 1, 'r', record, 'c', n)
+  redis.call('HSET', key, 'v', v + 1, 'r', record, 'c', n, 'f', worker)
   redis.call('HDEL', key, 'w', 'u', 'n', 't', 'p')
+  redis.call('PEXPIRE', key, ttl)
+  return 1
+end
+
+function calls.advance(key, name, worker, record, ttl, length, after)
+  local k, v, c, w, f, t = unpack(redis.call('HMGET', key, 'k', 'v', 'c', 'w', 'f', 't'))
+  if k ~= name or w or t or f ~= after or tonumber(length) <= tonumber(c) then return 0 end
+  redis.call('HSET', key, 'v', v + 1, 'r', record, 'c', length, 'f', worker)
   redis.call('PEXPIRE', key, ttl)
   return 1
 end
@@ -77,8 +86,9 @@ end
 
 local answers = {}
 for i, key in ipairs(KEYS) do
-  local at = (i - 1) * 6
+  local at = (i - 1) * 7
   answers[i] = calls[ARGV[at + 1]](
-    key, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]), ARGV[at + 6])
+    key, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]), ARGV[at + 6],
+    ARGV[at + 7])
 end
 return answers

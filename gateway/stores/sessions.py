@@ -20,6 +20,8 @@ The record is opaque bytes. Everything expires. Both stores (memory, Redis) foll
 6.  A text longer than one that was claimed and never finished is typed by somebody who has seen
     that turn's page, although its record was lost. It takes the session over at once, and is
     `torn`, as is every claim from then on until one is finished.
+7.  A turn without effects needs no claim: `advance` claims and finishes in one step, if the last
+    record is still the caller's own. Else nothing is changed, and the caller claims.
 """
 
 from typing import Literal, NamedTuple, Protocol
@@ -82,6 +84,16 @@ class Sessions(Protocol):
 
     async def finish(self, key: SessionKey, *, worker: str, record: bytes, ttl_s: float) -> bool:
         """Store the turn's record and end the claim; False when the claim was lost meanwhile."""
+        ...
+
+    async def advance(
+        self, key: SessionKey, *, after: str, worker: str, length: int, record: bytes, ttl_s: float
+    ) -> bool:
+        """Store the record of a turn that changed nothing else, and that nobody has claimed.
+
+        `after` is the worker whose record it goes on from. False, and nothing is changed: another
+        one was stored since, somebody is at work, a record was lost, or the text is a repeat.
+        """
         ...
 
     async def release(self, key: SessionKey, *, worker: str) -> None:

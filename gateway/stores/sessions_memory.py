@@ -26,6 +26,7 @@ class _Session:
     previous: bytes | None = None  # … and its record, until the first finish
     version: int = 0
     record: bytes | None = None
+    stored_by: str | None = None
     worker: str | None = None
     lease_until: float = 0.0
     length: int = -1  # of the text that the worker is at
@@ -86,10 +87,25 @@ class MemorySessions:
         if session is None:
             return False
         session.version += 1
-        session.record, session.previous = record, None
+        session.record, session.previous, session.stored_by = record, None, worker
         session.finished, session.torn = session.length, False
         session.expires = self._clock.monotonic() + ttl_s
         session.let_go()
+        self._of_number.move_to_end(key.msisdn)
+        return True
+
+    async def advance(
+        self, key: SessionKey, *, after: str, worker: str, length: int, record: bytes, ttl_s: float
+    ) -> bool:
+        now = self._clock.monotonic()
+        session = self._alive(key.msisdn, now)
+        if session is None or session.name != key.name or session.stored_by != after:
+            return False
+        if session.worker is not None or session.torn or length <= session.finished:
+            return False
+        session.version += 1
+        session.record, session.stored_by, session.finished = record, worker, length
+        session.expires = now + ttl_s
         self._of_number.move_to_end(key.msisdn)
         return True
 

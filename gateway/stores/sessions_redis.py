@@ -46,6 +46,12 @@ class RedisSessions:
     async def finish(self, key: SessionKey, *, worker: str, record: bytes, ttl_s: float) -> bool:
         return bool(await self._ask(Call("finish", key, worker, record, max(1, _ms(ttl_s)))))
 
+    async def advance(
+        self, key: SessionKey, *, after: str, worker: str, length: int, record: bytes, ttl_s: float
+    ) -> bool:
+        for_ms = max(1, _ms(ttl_s))
+        return bool(await self._ask(Call("advance", key, worker, record, for_ms, length, after)))
+
     async def release(self, key: SessionKey, *, worker: str) -> None:
         await self._ask(Call("release", key, worker))
 

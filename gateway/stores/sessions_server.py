@@ -45,7 +45,8 @@ class Call(NamedTuple):
     worker: str = ""
     value: str | bytes | int = ""  # text length, or record
     for_ms: int = 0  # lease, or time to live
-    create: int = 0
+    more: int = 0  # whether to create, or text length
+    after: str = ""
 
 
 def script(calls: Sequence[Call]) -> Command:

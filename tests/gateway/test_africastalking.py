@@ -61,9 +61,9 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-async def client(aiohttp_client, heard):
+async def client(serve, heard):
     carrier = AfricasTalking(Gate("s3cret"), africastalking._Sms("http://x", "u", "k"), "855")
-    return await aiohttp_client(application(carrier.routes(heard.lines()), {}, Meters(), seeded()))
+    return await serve(application(carrier.routes(heard.lines()), {}, Meters(), seeded()))
 
 
 async def post(client, fields, path="/africastalking/s3cret/ussd", **more):
@@ -170,13 +170,13 @@ async def test_bytes_that_are_no_form_are_refused(client, heard, body):
     assert heard.ussd == []
 
 
-async def test_only_allowed_addresses_find_the_callback(aiohttp_client, heard):
+async def test_only_allowed_addresses_find_the_callback(serve, heard):
     for allowed, status in ((["127.0.0.0/8"], 200), (["192.0.2.1"], 404)):
         carrier = AfricasTalking(
             Gate("s3cret", allowed), africastalking._Sms("http://x", "u", "k"), "855"
         )
         app = application(carrier.routes(heard.lines()), {}, Meters(), seeded())
-        assert (await post(await aiohttp_client(app), DIALLED)).status == status
+        assert (await post(await serve(app), DIALLED)).status == status
 
 
 async def test_an_sms_and_its_delivery_report_reach_the_service(client, heard):

@@ -1,9 +1,9 @@
 """What an address tells whoever asks: carriers' addresses nothing that is for operators only."""
 
 import pytest
-from aiohttp import web
 from clocks import seeded
 
+from gateway.http import Request, Response, Route
 from gateway.meters import Meters
 from gateway.web import application
 
@@ -17,26 +17,26 @@ async def ill() -> str:
 
 
 @pytest.mark.parametrize(("check", "status", "word"), [(well, 200, "ok"), (ill, 503, "the data")])
-async def test_readiness_is_what_its_checks_say(aiohttp_client, check, status, word):
-    client = await aiohttp_client(application([], {"database": check}, Meters(), seeded()))
+async def test_readiness_is_what_its_checks_say(serve, check, status, word):
+    client = await serve(application([], {"database": check}, Meters(), seeded()))
     reply = await client.get("/ready")
     assert reply.status == status
     assert (await reply.json())["database"].startswith(word)
 
 
-async def test_an_address_without_checks_tells_neither_readiness_nor_metrics(aiohttp_client):
-    client = await aiohttp_client(application([], None, Meters(), seeded()))
+async def test_an_address_without_checks_tells_neither_readiness_nor_metrics(serve):
+    client = await serve(application([], None, Meters(), seeded()))
     assert (await client.get("/health")).status == 200
     assert (await client.get("/ready")).status == 404
     assert (await client.get("/metrics")).status == 404
 
 
-async def test_a_fault_is_counted_and_quotes_nothing(aiohttp_client):
-    async def fall(_request: web.Request) -> web.Response:
+async def test_a_fault_is_counted_and_quotes_nothing(serve):
+    async def fall(_request: Request) -> Response:
         raise RuntimeError("1*730264")
 
     meters = Meters()
-    client = await aiohttp_client(application([web.get("/x", fall)], {}, meters, seeded()))
+    client = await serve(application([Route("GET", "/x", fall)], {}, meters, seeded()))
     reply = await client.get("/x")
     assert (reply.status, await reply.text()) == (503, "not now\n")
     assert 'gateway_faults_total{room="web"} 1.0' in await (await client.get("/metrics")).text()

@@ -3,12 +3,12 @@
 from ipaddress import ip_address, ip_network
 
 import pytest
-from aiohttp import web
 from clocks import seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.carriers.http import Gate, caller
+from gateway.http import Response
 from gateway.meters import Meters
 from gateway.web import application
 
@@ -66,14 +66,12 @@ def test_nothing_that_a_caller_writes_makes_it_somebody_else(forged, stranger):
         ([], "198.51.100.1", 404),
     ],
 )
-async def test_the_allow_list_sees_the_carrier_behind_the_proxy(
-    aiohttp_client, trusted, forwarded, status
-):
-    async def took(_form) -> web.Response:
-        return web.Response(text="took it")
+async def test_the_allow_list_sees_the_carrier_behind_the_proxy(serve, trusted, forwarded, status):
+    async def took(_form) -> Response:
+        return Response(b"took it")
 
     route = Gate("s3cret", ["198.51.100.0/24"], trusted).post("/{secret}/x", took)
-    client = await aiohttp_client(application([route], {}, Meters(), seeded()))
+    client = await serve(application([route], {}, Meters(), seeded()))
     headers = {"X-Forwarded-For": forwarded} if forwarded is not None else {}
     reply = await client.post("/s3cret/x", data={"text": "1"}, headers=headers)
     assert reply.status == status

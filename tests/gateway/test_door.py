@@ -5,13 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from aiohttp import web
 from clocks import seeded
 
 from gateway import door
 from gateway.carriers import http
 from gateway.carriers.http import Gate
 from gateway.door import Door, Patience
+from gateway.http import Response
 from gateway.meters import Meters
 from gateway.web import application
 
@@ -73,9 +73,9 @@ async def call(meters) -> AsyncIterator[Callable[..., Awaitable[Caller]]]:
     doors: list[Door] = []
     writers: list[asyncio.StreamWriter] = []
 
-    async def echo(form) -> web.Response:
+    async def echo(form) -> Response:
         await asyncio.sleep(float(form.get("wait", "0")))
-        return web.Response(text=form["text"])
+        return Response(form["text"].encode())
 
     async def connect(**patience) -> Caller:
         if not doors:

@@ -10,9 +10,10 @@ from clocks import FakeClock
 from gateway.carriers.carrier import UssdMo, UssdMt
 from gateway.meters import Meters
 from gateway.origin import Origin
+from gateway.record import ENDED_S, RESUME_S
 from gateway.stores.sessions import SessionKey, SessionsUnavailable, open_sessions
 from gateway.stores.sql import StoreUnavailable
-from gateway.turn import ENDED_S, RESUME_S, Turns
+from gateway.turn import Turns
 from menus.effects import Committed, Effect, FindPayee, Outcome, PayeeFound, Transfer
 from menus.engine import Engine
 from menus.facts import Facts, Service, WalletFacts
@@ -229,6 +230,17 @@ async def test_without_facts_nothing_is_done_and_the_person_is_told_so(world):
         assert "Nothing was done" in page.text
     world.fault = None
     assert "number" in (await world.post("1")).text
+
+
+async def test_a_pin_that_cannot_be_taken_is_never_answered_by_nothing_was_done(world):
+    """The carrier may have sent its callback twice, and the other one is in time to pay."""
+    await world.walk(*STEPS[:-1])
+    world.fault = StoreUnavailable("gone")
+    page = await world.post("*".join(STEPS))
+    assert "Last payment" in page.text
+    assert "Nothing" not in page.text
+    world.fault = None
+    assert "REF12345" in (await world.post("*".join(STEPS))).text
 
 
 async def test_a_fault_of_ours_is_a_page_that_promises_nothing(world):

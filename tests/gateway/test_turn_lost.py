@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_turn import DARA, PIN, STEPS, WALLET, AwaySessions, Desk, World
 
+from gateway.record import Record
 from gateway.stores.sessions import SessionKey, open_sessions
 from gateway.stores.sessions_memory import MemorySessions
-from gateway.turn import Record
 from menus.effects import Effect, Outcome, Transfer, WrongPin
 from menus.kinds import Currency, Money
 
@@ -32,7 +32,8 @@ async def world(request, entropy):
 
 
 async def lost(world, text):
-    """A turn that is answered while the store is away."""
+    """A turn that is answered while the store is away, by a process that was not there before."""
+    world.turns._kept.clear()
     kept, world.turns._sessions = world.turns._sessions, AwaySessions(world.sessions, "finish")
     page = await world.post(text)
     world.turns._sessions = kept

@@ -1,14 +1,18 @@
 # ruff: noqa: RUF001 - digits that look alike are what this is about
 """Every reader is total, exact or refusing, and fast; what is shown can be read again."""
 
+import re
 import time
 from datetime import UTC, datetime
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from talk import CHAN, DOLLARS, SOK, STRANGER
 
+from menus import kinds
 from menus.effects import (
     Compare,
     Different,
@@ -355,3 +359,21 @@ def test_the_other_party_and_the_time():
     assert shown_other("", CHAN) == "..602"
     assert shown_other("", None) == ""
     assert shown_time(datetime(2026, 11, 22, 17, 30, tzinfo=UTC)) == "00:30 23/11"
+
+
+@given(
+    st.sampled_from(["0", "855", "+855", "00855", "+855 0", "", "0855"]),
+    st.one_of(
+        st.from_regex(re.compile(r"[1-9]\d{5,9}", re.ASCII), fullmatch=True),
+        st.from_regex(re.compile(kinds._MOBILE.pattern, re.ASCII), fullmatch=True),
+    ),
+)
+def test_a_number_is_read_as_the_whole_library_reads_it(prefix, national):
+    """Most are read by its pattern alone."""
+    read = Msisdn.read(prefix + national)
+    sign = "+" if prefix.lstrip("+0").startswith("855") and prefix != "0855" else ""
+    whole = phonenumbers.parse(sign + (prefix.lstrip("+0") if sign else prefix) + national, "KH")
+    if whole.country_code == 855 and phonenumbers.number_type(whole) == PhoneNumberType.MOBILE:
+        assert read == Msisdn(phonenumbers.format_number(whole, PhoneNumberFormat.E164))
+    else:
+        assert isinstance(read, Refusal)

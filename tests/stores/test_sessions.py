@@ -234,6 +234,57 @@ async def test_a_released_fresh_redial_leaves_the_older_record_to_the_next(sessi
     assert await claim(sessions, REDIAL) == Claim("fresh", previous=b"old")
 
 
+async def advance(sessions, key=A, *, after="one", worker="two", length=1) -> bool:
+    return await sessions.advance(
+        key, after=after, worker=worker, length=length, record=b"page 2", ttl_s=600.0
+    )
+
+
+async def test_a_turn_without_effects_is_stored_in_one_step(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    assert await advance(sessions)
+    assert await advance(sessions, after="two", worker="three", length=3)
+    assert await sessions.wait(A, version=2, timeout_s=0) == b"page 2"
+    assert await claim(sessions, worker="four", length=5) == Claim("claimed", b"page 2", version=3)
+    assert await finish(sessions, worker="four")
+    assert not await advance(sessions, after="three", length=7), "four's was the last"
+    assert await advance(sessions, after="four", length=7)
+
+
+async def test_one_step_is_refused_to_whoever_does_not_know_the_last_record(sessions):
+    assert not await advance(sessions), "no session"
+    await claim(sessions)
+    assert not await advance(sessions), "no record"
+    await finish(sessions)
+    assert not await advance(sessions, after="somebody else")
+    assert not await advance(sessions, length=0), "a repeat"
+    assert not await advance(sessions, REDIAL), "another session"
+    await claim(sessions, worker="two", length=1, lease_s=0)
+    assert not await advance(sessions), "somebody is at work, perhaps"
+    await claim(sessions, worker="three", length=8)
+    await sessions.release(A, worker="three")
+    assert not await advance(sessions, length=9), "a record was lost"
+    assert await claim(sessions, worker="four", length=8) == Claim(
+        "claimed", b"page 1", version=1, torn=True
+    ), "nothing was changed"
+
+
+async def test_one_step_after_a_redial_changes_nothing(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    await claim(sessions, REDIAL)
+    assert not await advance(sessions)
+    assert await finish(sessions, REDIAL)
+
+
+async def test_of_many_single_steps_at_once_one_is_taken(sessions):
+    await claim(sessions)
+    await finish(sessions)
+    taken = await asyncio.gather(*(advance(sessions, worker=str(i)) for i in range(50)))
+    assert sum(taken) == 1
+
+
 async def test_numbers_do_not_see_each_other(sessions):
     await claim(sessions)
     await finish(sessions)

@@ -1,0 +1,252 @@
+"""One HTTP/1.1 connection: bytes in, requests answered one after another, bytes out.
+
+Parsed by llhttp (httptools), which takes no request that two readers could read differently. What
+a carrier needs and no more: small whole bodies, keep-alive, pipelining. It is here because a
+general server's layers took as long for a request as its conversation, session and facts together
+(`make bench`). Who may connect, and for how long, is door.py's; what is answered is web.py's.
+
+Reference: RFC 9112 (HTTP/1.1 messages and connections), RFC 9110 (Date, Expect, HEAD, Allow).
+"""
+
+import asyncio
+from collections import deque
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
+from typing import Final, NamedTuple, Protocol, cast
+from urllib.parse import unquote
+
+from httptools import (
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+    parse_url,
+)
+
+from gateway.http import BODY_BYTES_MAX, Answer, Request, Response
+
+HEAD_BYTES_MAX: Final = 16 * 1024
+PIPELINED_MOST: Final = 16  # requests that are sent before the answers to those before them
+_STAYS: Final = b"Connection: keep-alive\r\n"
+_CLOSES: Final = b"Connection: close\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FIRST_LINES = {int(each): f"HTTP/1.1 {each} {each.phrase}\r\n".encode() for each in HTTPStatus}
+
+
+class Porter(Protocol):
+    """Who let a connection in: told what it does, so that silence can be timed."""
+
+    closing: bool
+
+    def works(self, connection: "Connection") -> None:
+        """A request is being answered."""
+
+    def rests(self, connection: "Connection") -> None:
+        """All that was asked is answered."""
+
+    def gone(self, connection: "Connection") -> None:
+        """It is closed."""
+
+
+class _Asked(NamedTuple):
+    """A request, and what its head says of the connection."""
+
+    request: Request
+    stays: bool  # the caller may ask again
+    announced: bool  # HTTP/1.0, where staying is said
+
+
+class Connection(asyncio.Protocol):
+    """Speaks with one caller. `leave_s`: how long the rest of a refused body is waited for."""
+
+    def __init__(self, answer: Answer, porter: Porter, leave_s: float) -> None:
+        self._answer = answer
+        self._porter = porter
+        self._leave_s = leave_s
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpRequestParser(self)
+        self._url, self._headers = b"", dict[bytes, bytes]()
+        self._head_bytes = 0  # of a head that is not whole yet
+        self._arriving: Request | None = None  # its body is not whole yet
+        self._work: asyncio.Task[None] | None = None
+        self._waiting: deque[_Asked] = deque()
+        self._deaf = False  # nothing that comes now is read
+        self._clogged = False  # the caller does not read
+        self._lost = False
+
+    def close(self) -> None:
+        """Hang up, once what was written has left."""
+        self._deaf = True
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up at once, and stop what is being answered."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.cancel()
+        self._transport.abort()
+
+    # ---- what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        self._peer = str(name[0]) if name else ""
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._deaf = True  # what was asked is answered, in HTTP/1.1 as before
+        except HttpParserError:
+            self._unreadable(HTTPStatus.BAD_REQUEST)
+        else:
+            if self._head_bytes:
+                self._head_bytes += len(data)
+                if self._head_bytes > HEAD_BYTES_MAX:
+                    self._unreadable(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def eof_received(self) -> bool:
+        """The caller says no more; what it has asked is answered all the same."""
+        self._deaf = True
+        self._tear()
+        return self._work is not None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._deaf = self._lost = True
+        self._waiting.clear()
+        self._tear()
+        if self._work is None:
+            self._porter.gone(self)
+
+    def pause_writing(self) -> None:
+        self._clogged = True
+
+    def resume_writing(self) -> None:
+        self._clogged = False
+        if self._waiting and self._work is None:
+            self._begin(self._waiting.popleft())
+
+    # ---- what the parser calls
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._head_bytes = b"", {}, 1
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        held = self._headers.get(name)
+        self._headers[name] = value if held is None else held + b", " + value
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        parser = self._parser
+        method = parser.get_method().decode()
+        request = self._arriving = Request(method, _path(self._url), self._headers, self._peer)
+        if b"expect" in self._headers and (request.length or 0) <= BODY_BYTES_MAX:
+            self._transport.write(_CONTINUE)
+        asked = _Asked(request, parser.should_keep_alive(), parser.get_http_version() == "1.0")
+        if self._work is None and not self._clogged:
+            self._begin(asked)
+        elif len(self._waiting) < PIPELINED_MOST:
+            self._waiting.append(asked)
+        else:
+            self.close()
+
+    def on_body(self, body: bytes) -> None:
+        if self._arriving is not None:
+            self._arriving.add(body)
+
+    def on_message_complete(self) -> None:
+        if self._arriving is not None:
+            self._arriving.end()
+            self._arriving = None
+
+    # ---- answering
+
+    def _begin(self, asked: _Asked) -> None:
+        self._porter.works(self)
+        self._work = self._loop.create_task(self._answered(asked))
+
+    async def _answered(self, asked: _Asked) -> None:
+        """Answer one request, and go on with what was asked meanwhile."""
+        request = asked.request
+        response = await self._answer(request)
+        self._work = None
+        if self._lost:
+            self._porter.gone(self)
+            return
+        more = asked.stays and request.whole and bool(self._waiting)
+        stays = more or (
+            asked.stays and request.whole and not self._deaf and not self._porter.closing
+        )
+        said = b"" if stays and not asked.announced else _STAYS if stays else _CLOSES
+        self._transport.write(_written(response, said, bodiless=request.method == "HEAD"))
+        if not stays:
+            self._leave()
+        elif more and not self._clogged:
+            self._begin(self._waiting.popleft())
+        else:
+            self._porter.rests(self)
+
+    def _unreadable(self, status: HTTPStatus) -> None:
+        """What comes is no HTTP, so nothing after it can be trusted either."""
+        self._deaf = True
+        self._tear()
+        if self._work is None:
+            self._transport.write(
+                _written(Response(f"{status.phrase}\n".encode(), status), _CLOSES)
+            )
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close; but a caller that is still sending must be able to read its answer first."""
+        unread, self._deaf = self._arriving is not None or bool(self._head_bytes), True
+        self._porter.works(self)
+        if unread and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._loop.call_later(self._leave_s, self._transport.close)
+        else:
+            self._transport.close()
+
+    def _tear(self) -> None:
+        """The rest of a body will not come."""
+        if self._arriving is not None:
+            self._arriving.torn()
+            self._arriving = None
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
+def _path(url: bytes) -> str:
+    """The path of a request's target, which may be a whole address; no query."""
+    if not url.startswith(b"/"):
+        try:
+            url = parse_url(url).path or b""
+        except HttpParserError:
+            return ""
+    path = url.partition(b"?")[0].decode("latin-1")
+    return unquote(path) if "%" in path else path
+
+
+def _written(response: Response, said: bytes, *, bodiless: bool = False) -> bytes:
+    body, status, content_type, allow = response
+    if allow:
+        said += b"Allow: %b\r\n" % allow
+    return b"%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+        _FIRST_LINES[status],
+        _date(int(time())),
+        content_type,
+        len(body),
+        said,
+        b"" if bodiless else body,
+    )
