@@ -30,6 +30,11 @@ class Meters:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self.sent_away = Counter(
+            "gateway_dials_sent_away_total",
+            "Dials that were asked to come back later, since turns waited too long",
+            registry=self.registry,
+        )
         self.effects = Counter(
             "gateway_effects_total",
             "Effects asked of the desk, by what came of them",

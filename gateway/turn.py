@@ -14,16 +14,17 @@ a record is shown again, and answered anew.
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway import logs
 from gateway.accepted import SEPARATOR, Accepted, Fresh, Mac
+from gateway.admission import Admission
 from gateway.batch import Overloaded
 from gateway.carriers.carrier import UssdMo, UssdMt
 from gateway.clock import Clock, Entropy, fresh_id
 from gateway.meters import Meters
 from gateway.origin import Origin
-from gateway.record import RESUME_S, Record
+from gateway.record import RESUME_S, Kept, KeptRecords, Record
 from gateway.stores.sessions import Claim, SessionKey, Sessions, SessionsUnavailable
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
@@ -35,13 +36,12 @@ from menus.effects import (
     ReadBalance,
     ReadLastPayment,
 )
-from menus.engine import Engine, Facts, State, Turn
+from menus.engine import Apology, Engine, Facts, State, Turn
 from menus.kinds import Msisdn
 
 FACTS_S: Final = 1.2  # turns that move no money answer within 1.5 s
 GRACE_S: Final = 2.0  # a claim outlives the turn's own deadline by this much
 LOOKS: Final = (Compare, FindPayee, Keep, ReadBalance, ReadLastPayment)  # change no facts
-KEPT_MOST: Final = 8192  # sessions whose last record this process remembers, as it stored it
 NOT_TAKEN: Final = (StoreUnavailable, Overloaded, TimeoutError)  # before any effect
 WORST_EFFECTS: Final = 8  # a turn that asks for more than this is a mistake in the core
 
@@ -56,12 +56,12 @@ class FactsOf(Protocol):
     async def __call__(self, msisdn: Msisdn) -> Facts: ...
 
 
-class Kept(NamedTuple):
-    """A record that this process stored, and as which worker."""
+class Coming(NamedTuple):
+    """A callback on its way to its page, the session it names, and who takes it."""
 
+    mo: UssdMo
+    key: SessionKey
     worker: str
-    dumped: bytes
-    record: Record
 
 
 class Ahead(NamedTuple):
@@ -96,21 +96,30 @@ class Turns:
         self._clock = clock
         self._wait_s = wait_s
         self._meters = meters
+        self._admission = Admission(clock)
         # Looked up once: finding a child by its labels takes as long as a page's texts.
         self._turns = {True: meters.turns.labels("yes"), False: meters.turns.labels("no")}
         self._turn_seconds = meters.turn_seconds
-        self._kept: dict[SessionKey, Kept] = {}  # the last stored is last
+        self._kept = KeptRecords()
         self._name, self._claims = fresh_id(entropy), count()
 
     async def take(self, mo: UssdMo) -> UssdMt:
         """The page for one callback; always a page, whatever is stuck or broken."""
-        began = self._clock.monotonic()
-        mt = await self._page(mo)
+        key = SessionKey(mo.msisdn.e164, mo.carrier, mo.session)
+        if not mo.text and self._admission.full and not self._kept.get(key):
+            self._meters.sent_away.inc()
+            return self._apology("crowded")
+        coming = Coming(mo, key, f"{self._name}/{next(self._claims)}")
+        began = self._admission.begin(coming.worker)
+        try:
+            mt = await self._page(coming)
+        finally:
+            self._admission.end(coming.worker)
         self._turn_seconds.observe(self._clock.monotonic() - began)
         self._turns[mt.end].inc()
         return mt
 
-    async def _page(self, mo: UssdMo) -> UssdMt:
+    async def _page(self, coming: Coming) -> UssdMt:
         """The page, or an apology.
 
         "Nothing was done" is said only of faults that came before any effect (`_effects` lets
@@ -118,11 +127,11 @@ class Turns:
         of anything else the page says to look at *Last payment*.
         """
         try:
-            return await self._claimed(mo)
+            return await self._claimed(coming)
         except SessionsUnavailable as error:
             # Not claimed. A further turn may be under way elsewhere, or have paid already.
             LOG.warning("turn not claimed", error=error)
-            return self._apology("lost" if mo.text else "unavailable")
+            return self._apology("lost" if coming.mo.text else "unavailable")
         except NOT_TAKEN as error:
             LOG.warning("turn not taken", error=error)
             return self._apology("unavailable")
@@ -131,13 +140,12 @@ class Turns:
             LOG.error("turn failed", error=error)
             return self._apology("busy")
 
-    async def _claimed(self, mo: UssdMo) -> UssdMt:
+    async def _claimed(self, coming: Coming) -> UssdMt:
         """Claim the turn and answer it, or wait for the page of who has it."""
-        key = SessionKey(mo.msisdn.e164, mo.carrier, mo.session)
-        worker = f"{self._name}/{next(self._claims)}"
+        mo, key, worker = coming
         kept = self._kept.get(key)
         ahead = await self._ahead(mo, kept) if kept else None
-        if kept and ahead and (mt := await self._at_once(mo, key, worker, kept, ahead)):
+        if kept and ahead and (mt := await self._at_once(coming, kept, ahead)):
             return mt
         create = not mo.text
         patience = self._clock.monotonic() + self._wait_s + FACTS_S
@@ -151,13 +159,14 @@ class Turns:
             )
             match claim.state:
                 case "fresh" | "claimed":
-                    return await self._answer(mo, key, worker, claim, ahead)
+                    return await self._answer(coming, claim, ahead)
                 case "missing":
                     # Unknown, with a text: a deep dial, or a session that was lost on the way.
                     if create or not await self._dialable(mo):
                         return self._apology("lost")
                     create = True
                 case "busy":
+                    self._admission.waits(worker)
                     left_s = patience - self._clock.monotonic()
                     record = await self._sessions.wait(
                         key, version=claim.version, timeout_s=max(left_s, 0.0)
@@ -177,15 +186,14 @@ class Turns:
         facts = await self._facts(mo.msisdn)
         return Ahead(kept.dumped, facts, self._engine.hear(kept.record.state, new.text, facts))
 
-    async def _at_once(
-        self, mo: UssdMo, key: SessionKey, worker: str, kept: Kept, ahead: Ahead
-    ) -> UssdMt | None:
+    async def _at_once(self, coming: Coming, kept: Kept, ahead: Ahead) -> UssdMt | None:
         """The page of a turn that only shows one, in one trip to the store; None for any other.
 
         Most sessions stay with one process, and most turns have no effect.
         """
         if ahead.turn.effect is not None:
             return None
+        mo, key, worker = coming
         after = self._after(mo, kept.record, ahead.turn)
         dumped = after.dump()
         taken = await self._sessions.advance(
@@ -198,18 +206,17 @@ class Turns:
         )
         if not taken:
             return None
-        self._keep(key, Kept(worker, dumped, after))
+        self._kept.keep(key, Kept(worker, dumped, after))
         return after.mt
 
     async def _dialable(self, mo: UssdMo) -> bool:
         parts = mo.text.split(SEPARATOR)
         return self._engine.dialable(parts, await self._facts(mo.msisdn))
 
-    async def _answer(
-        self, mo: UssdMo, key: SessionKey, worker: str, claim: Claim, ahead: Ahead | None
-    ) -> UssdMt:
+    async def _answer(self, coming: Coming, claim: Claim, ahead: Ahead | None) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""
-        record = self._load(key, claim.record) if claim.record else None
+        mo, key, worker = coming
+        record = self._kept.load(key, claim.record) if claim.record else None
         new = record.accepted.read(mo.text, self._mac) if record else None
         if record and (record.end or not new):
             with suppress(SessionsUnavailable):
@@ -220,9 +227,9 @@ class Turns:
                 after = self._again(mo, record)
             elif record and new:
                 known = ahead if ahead and ahead.dumped == claim.record else None
-                after = await self._go_on(mo, record, new, known)
+                after = await self._go_on(coming, record, new, known)
             else:
-                after = await self._begin(mo, claim)
+                after = await self._begin(coming, claim)
         except BaseException as error:
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
@@ -236,42 +243,33 @@ class Turns:
         # a redial, what the page says is true all the same.
         with suppress(SessionsUnavailable):
             if await self._sessions.finish(key, worker=worker, record=dumped, ttl_s=ttl_s):
-                self._keep(key, Kept(worker, dumped, after))
+                self._kept.keep(key, Kept(worker, dumped, after))
         return after.mt
 
-    def _keep(self, key: SessionKey, kept: Kept) -> None:
-        self._kept.pop(key, None)
-        if not kept.record.end:
-            self._kept[key] = kept
-            if len(self._kept) > KEPT_MOST:
-                del self._kept[next(iter(self._kept))]
-
-    def _load(self, key: SessionKey, dumped: bytes) -> Record:
-        """What is stored; not read again if it is as this process stored it."""
-        kept = self._kept.get(key)
-        return kept.record if kept and kept.dumped == dumped else Record.load(dumped)
-
-    async def _begin(self, mo: UssdMo, claim: Claim) -> Record:
+    async def _begin(self, coming: Coming, claim: Claim) -> Record:
         """A session's first turn; what was dialled at once is a deep dial.
 
         When the first turn's record was lost, the text holds answers too: none of it is read.
         """
-        origin, facts = self._origin(mo, 0), await self._facts(mo.msisdn)
+        mo = coming.mo
+        facts = await self._facts(mo.msisdn)
         dialled = mo.text.split(SEPARATOR) if mo.text and not claim.torn else []
         previous = self._resumable(claim.previous)
         turn = self._engine.begin(facts, dialled=dialled, previous=previous)
-        turn = await self._effects(turn, facts, origin)
+        turn = await self._effects(coming, turn, facts, 0)
         return self._record(turn, 0, Accepted.first(mo.text, turn.consumed, self._mac))
 
-    async def _go_on(self, mo: UssdMo, record: Record, new: Fresh, ahead: Ahead | None) -> Record:
+    async def _go_on(
+        self, coming: Coming, record: Record, new: Fresh, ahead: Ahead | None
+    ) -> Record:
         """A further turn of a known session."""
         if ahead is None:
-            facts = await self._facts(mo.msisdn)
+            facts = await self._facts(coming.mo.msisdn)
             turn = self._engine.hear(record.state, new.text, facts)
         else:
             _, facts, turn = ahead
-        turn = await self._effects(turn, facts, self._origin(mo, record.turn + 1))
-        return self._after(mo, record, turn)
+        turn = await self._effects(coming, turn, facts, record.turn + 1)
+        return self._after(coming.mo, record, turn)
 
     def _after(self, mo: UssdMo, record: Record, turn: Turn) -> Record:
         accepted = record.accepted.then(mo.text, secret=record.secret, mac=self._mac)
@@ -308,13 +306,19 @@ class Turns:
             at=self._clock.now().timestamp(),
         )
 
-    async def _effects(self, turn: Turn, facts: Facts, origin: Origin) -> Turn:
+    async def _effects(self, coming: Coming, turn: Turn, facts: Facts, number: int) -> Turn:
         """Do what the core asks for until it shows a page."""
+        if turn.effect is None:
+            return turn
+        origin = self._origin(coming.mo, number)
         for _ in range(WORST_EFFECTS):
             if turn.effect is None:
                 return turn
+            changes = not isinstance(turn.effect, LOOKS)
+            if changes:
+                self._admission.waits(coming.worker)
             outcome = await self._handle(turn.effect, origin)
-            if not isinstance(turn.effect, LOOKS):
+            if changes:
                 # It may have changed what is known (language, wallet): look again. But it has
                 # happened, so what cannot be looked up now must not hide what came of it.
                 with suppress(SessionsUnavailable, StoreUnavailable, Overloaded, TimeoutError):
@@ -329,6 +333,6 @@ class Turns:
         old = self._clock.now().timestamp() - record.at > RESUME_S
         return None if record.end or old else record.state
 
-    def _apology(self, kind: Literal["lost", "busy", "unavailable"]) -> UssdMt:
+    def _apology(self, kind: Apology) -> UssdMt:
         screen = self._engine.apology(kind, None)
         return UssdMt(screen.text, screen.end)

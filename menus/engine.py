@@ -39,9 +39,19 @@ from menus.screens import BACK, HOME_KEY, MORE, Screens, chosen, language_of
 from menus.state import GIVEN, Minted, Screen, State, Turn, built, loaded, minted, opened, saved
 from menus.text.load import Texts
 
-__all__ = ["Engine", "Facts", "Recent", "Screen", "Service", "State", "Turn", "WalletFacts"]
+__all__ = [
+    "Apology",
+    "Engine",
+    "Facts",
+    "Recent",
+    "Screen",
+    "Service",
+    "State",
+    "Turn",
+    "WalletFacts",
+]
 
-Apology = Literal["lost", "busy", "unavailable"]
+Apology = Literal["lost", "busy", "unavailable", "crowded"]
 _CHOOSE = Refusal("engine.choose")
 
 

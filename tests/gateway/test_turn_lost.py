@@ -33,7 +33,7 @@ async def world(request, entropy):
 
 async def lost(world, text):
     """A turn that is answered while the store is away, by a process that was not there before."""
-    world.turns._kept.clear()
+    world.turns._kept.forget()
     kept, world.turns._sessions = world.turns._sessions, AwaySessions(world.sessions, "finish")
     page = await world.post(text)
     world.turns._sessions = kept

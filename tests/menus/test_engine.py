@@ -3,13 +3,14 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from talk import CHAN, DOLLARS, ENGINE, NOW, OPEN, PIN, SOK, Phone, World, texts, transfers
 
 from menus.catalogue import CATALOGUE, FORMS
 from menus.effects import NoWallet, PayeeFound, Transfer
-from menus.engine import Engine, Recent, State
+from menus.engine import Apology, Engine, Recent, State
 from menus.flows.balance import BalanceForm
 from menus.flows.language import ChooseLanguage
 from menus.flows.send_money import SendMoney
@@ -371,7 +372,7 @@ def test_an_outcome_that_nobody_asked_for_is_a_mistake_in_the_wiring():
 
 
 def test_apologies_end_and_need_no_facts():
-    for kind in ("lost", "busy", "unavailable"):
+    for kind in get_args(Apology):
         assert ENGINE.apology(kind, None).end
         assert ENGINE.apology(kind, SOK).text
 
