@@ -21,7 +21,7 @@ from prometheus_client import Counter
 from gateway.connection import Connection
 from gateway.http import Answer
 
-BACKLOG: Final = 128
+BACKLOG: Final = 1024  # who finds it full tries again after a second, and then after three
 BUSY_S: Final = 15.0  # carriers wait no longer for an answer: who is silent longer is idle
 
 
