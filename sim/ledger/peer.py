@@ -1,13 +1,13 @@
 """One peer: what it was sent, what it can say, how far it has heard of the chain.
 
 All of that is memory and gone when the peer stops; the chain it shares with its fellows is not.
-Transactions are examined in threads, since that is signatures mostly; everything else here runs on
-the event loop. How a peer is called, and how it may lie, is in `face` and `misbehaviour`.
+Everything here runs on the event loop, signatures too: a thread would give the interpreter back and
+wait for it again around each of libsodium's short steps, which costs more than a second core gives.
+How a peer is called, and how it may lie, is in `face` and `misbehaviour`.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Executor
 
 from ledger_client.keys import SigningKey
 from ledger_client.proto import endpoint_pb2 as pb
@@ -19,7 +19,7 @@ from sim.ledger.pool import Batch, Pool, batches
 from sim.ledger.statuses import Status, StatusBoard
 from sim.ledger.store import Place, Sealed
 
-_AT_ONCE = 32  # batches that one thread examines in one go
+_AT_ONCE = 16  # batches examined before others get their turn on the loop
 
 Faults = list[str | None]
 
@@ -32,7 +32,6 @@ class Peer:
         chain: Chain,
         number: int,
         key: SigningKey,
-        workers: Executor,
         block_is_full: Callable[[], None],
     ) -> None:
         self.chain = chain
@@ -40,7 +39,6 @@ class Peer:
         self.key = key
         self.connected = True  # to its fellows: takes part in rounds, hears of blocks
         self.clock: Callable[[], int] = chain.now_ms
-        self._workers = workers
         self._admitting: set[asyncio.Task[None]] = set()
         self._block_is_full = block_is_full
         self.forget()
@@ -65,20 +63,15 @@ class Peer:
         await asyncio.shield(task)
 
     async def _receive(self, transactions: Sequence[Transaction], pool: Pool) -> None:
-        loop = asyncio.get_running_loop()
         arrived = list(batches(transactions))
-        chunks = [arrived[it : it + _AT_ONCE] for it in range(0, len(arrived), _AT_ONCE)]
-        now_ms, settings = self.clock(), self.chain.settings
-        examined = [
-            loop.run_in_executor(self._workers, _examine, chunk, now_ms, settings)
-            for chunk in chunks
-        ]
-        # Asked together: alone each question would wait for the interpreter among busy threads.
         decided = self.chain.store.decided([it for batch in arrived for it in batch.hashes])
-        for chunk, faults in zip(chunks, examined, strict=True):
-            for batch, found in zip(chunk, await faults, strict=True):
-                if pool is self.pool:  # else it stopped in between, and this was lost
-                    self._admit(batch, found, decided)
+        now_ms = self.clock()
+        for count, batch in enumerate(arrived, start=1):
+            self._admit(batch, _faults(batch, now_ms, self.chain.settings), decided)
+            if not count % _AT_ONCE:
+                await asyncio.sleep(0)
+                if pool is not self.pool:
+                    return  # it stopped in between, and the rest is lost
 
     def _admit(self, batch: Batch, faults: Faults, decided: set[str]) -> None:
         fault = next(filter(None, faults), None)
@@ -153,15 +146,12 @@ class Peer:
             self._followers.discard(heard)
 
 
-def _examine(arrived: Sequence[Batch], now_ms: int, settings: Settings) -> list[Faults]:
-    """For each batch and each of its members: why it can enter no block, or None."""
-    found = []
-    for batch in arrived:
-        faults: Faults = [
-            rules.transaction_fault(tx.proto, tx.payload, now_ms, ursa=settings.ursa)
-            for tx in batch.txs
-        ]
-        if not any(faults):
-            faults[0] = batch.fault(settings.block_most)
-        found.append(faults)
-    return found
+def _faults(batch: Batch, now_ms: int, settings: Settings) -> Faults:
+    """For each member: why it can enter no block, or None."""
+    faults: Faults = [
+        rules.transaction_fault(tx.proto, tx.payload, now_ms, ursa=settings.ursa)
+        for tx in batch.txs
+    ]
+    if not any(faults):
+        faults[0] = batch.fault(settings.block_most)
+    return faults

@@ -5,10 +5,8 @@ that stops loses its memory as if it had crashed; its port and its key stay its 
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +122,8 @@ class LedgerServer:
     def __init__(self, chain: Chain, keys: Sequence[SigningKey]) -> None:
         self.chain = chain
         full = asyncio.Event()
-        self._workers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ledger-signatures")
         rounds = Rounds(chain, full)
-        rounds.peers = [
-            Peer(chain, number, key, self._workers, full.set) for number, key in enumerate(keys)
-        ]
+        rounds.peers = [Peer(chain, number, key, full.set) for number, key in enumerate(keys)]
         self.peers = [PeerServer(peer, rounds) for peer in rounds.peers]
         self._rounds = rounds
         self._running: asyncio.Task[None] | None = None
@@ -178,7 +173,6 @@ class LedgerServer:
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-        self._workers.shutdown(cancel_futures=True)
         self.chain.close()
 
 
