@@ -17,32 +17,39 @@ _ATOMIC = Transaction.Payload.BatchMeta.ATOMIC
 
 @dataclass(slots=True)
 class Tx:
-    """A transaction with the bytes its signatures cover and the hash it is known by."""
+    """A transaction with the bytes its signatures cover and the hash it is known by.
+
+    What is asked for again and again is read off the message once: that is slow.
+    """
 
     proto: Transaction
     payload: bytes = field(init=False)
     tx_hash: str = field(init=False)
     creator: str = field(init=False)
+    created_time: int = field(init=False)
+    in_batch: bool = field(init=False)
     signers: frozenset[str] = field(init=False)
+    _quorum: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.payload = self.proto.payload.SerializeToString()
+        payload = self.proto.payload
+        self.payload = payload.SerializeToString()
         self.tx_hash = sha3_256(self.payload).hexdigest()
-        self.creator = self.proto.payload.reduced_payload.creator_account_id
+        self.in_batch = payload.HasField("batch")
+        reduced = payload.reduced_payload
+        self.creator = reduced.creator_account_id
+        self.created_time = reduced.created_time
+        self._quorum = reduced.quorum
         self._count_signers()
 
     def _count_signers(self) -> None:
-        self.signers = frozenset(it.public_key.lower() for it in self.proto.signatures)
+        self.signers = frozenset([it.public_key.lower() for it in self.proto.signatures])
 
     def sign_with(self, other: "Tx") -> None:
         """Take over the signatures that another copy brings."""
         more = (it for it in other.proto.signatures if it.public_key.lower() not in self.signers)
         self.proto.signatures.extend(more)
         self._count_signers()
-
-    @property
-    def created_time(self) -> int:
-        return self.proto.payload.reduced_payload.created_time
 
     @property
     def reduced_hash(self) -> str:
@@ -52,7 +59,7 @@ class Tx:
     @property
     def signed_enough(self) -> bool:
         """As many signatures as it says itself that it needs?"""
-        return len(self.signers) >= self.proto.payload.reduced_payload.quorum
+        return len(self.signers) >= self._quorum
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class Batch:
     hashes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hashes", tuple(tx.tx_hash for tx in self.txs))
+        object.__setattr__(self, "hashes", tuple([tx.tx_hash for tx in self.txs]))
 
     @property
     def signed_enough(self) -> bool:
@@ -72,9 +79,9 @@ class Batch:
 
     def fault(self, most: int) -> str | None:
         """Is it what its members say it is, and small enough for a block?"""
-        meta = self.txs[0].proto.payload.batch
-        if not self.txs[0].proto.payload.HasField("batch"):
+        if not self.txs[0].in_batch:
             return None
+        meta = self.txs[0].proto.payload.batch
         if [tx.reduced_hash for tx in self.txs] != [it.lower() for it in meta.reduced_hashes]:
             return "Batch validation failed: its members are not the hashes it lists, in order"
         if len(set(self.hashes)) != len(self.txs):
@@ -95,10 +102,10 @@ def batches(transactions: Iterable[Transaction]) -> Iterator[Batch]:
     """Neighbours with the same batch description are one batch; the rest stand alone."""
 
     def described(tx: Tx) -> tuple[int, tuple[str, ...]] | None:
-        payload = tx.proto.payload
-        if not payload.HasField("batch"):
+        if not tx.in_batch:
             return None
-        return payload.batch.type, tuple(payload.batch.reduced_hashes)
+        batch = tx.proto.payload.batch
+        return batch.type, tuple(batch.reduced_hashes)
 
     for description, members in groupby(map(Tx, transactions), key=described):
         if description is None:

@@ -43,10 +43,10 @@ def nested(name: str, errors: Sequence[str] = (), children: Sequence[str] = ()) 
 
 
 def _shaped(name: str, pattern: str, hint: str = "") -> Check:
-    compiled = re.compile(pattern, re.ASCII)
+    fits = re.compile(pattern, re.ASCII).fullmatch
 
     def check(value: str) -> str | None:
-        if compiled.fullmatch(value):
+        if fits(value):
             return None
         return nested(name, [f"passed value: '{value}' does not match regex '{pattern}'.{hint}"])
 

@@ -10,7 +10,7 @@ signature, a clock ahead) are not taken again by this peer, and hide a commit of
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger_client.proto import endpoint_pb2 as pb
 from sim.ledger.store import Place
@@ -21,9 +21,8 @@ REMEMBERED = 20_000  # final words, the oldest forgotten first
 _FINAL = (pb.STATELESS_VALIDATION_FAILED, pb.REJECTED, pb.COMMITTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One word on one hash."""
+class Status(NamedTuple):
+    """One word on one hash; a tuple, since each transfer makes four for each peer."""
 
     tx_hash: str
     kind: pb.TxStatus

@@ -93,10 +93,11 @@ class Store:
                 "INSERT INTO blocks VALUES (?, ?, ?)",
                 (sealed.height, sealed.block_hash, sealed.block),
             )
-            self._writer.executemany("INSERT INTO verdicts VALUES (?, ?, ?)", _verdicts(sealed))
+            # In the order of their keys, which SQLite takes in half the time.
             self._writer.executemany(
-                "INSERT OR IGNORE INTO parts VALUES (?, ?, ?, ?, ?)", _parts(sealed)
+                "INSERT INTO verdicts VALUES (?, ?, ?)", sorted(_verdicts(sealed))
             )
+            self._writer.executemany("INSERT INTO parts VALUES (?, ?, ?, ?, ?)", _parts(sealed))
             self._writer.executemany(
                 "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [_row(account) for account in changes.accounts.own.values() if account],
@@ -176,9 +177,7 @@ class _StoredAccounts(Shelf[Account]):
         super().__init__()
         self._reader = reader
 
-    def __getitem__(self, key: str) -> Account | None:
-        if key in self.own:
-            return self.own[key]
+    def fetch(self, key: str) -> Account | None:
         row = self._reader.execute("SELECT * FROM accounts WHERE account_id = ?", (key,)).fetchone()
         if row is None:
             return None
@@ -205,18 +204,18 @@ def _verdicts(sealed: Sealed) -> Iterator[tuple[bytes, int, int | None]]:
         yield bytes.fromhex(tx_hash), sealed.height, None
 
 
-def _parts(sealed: Sealed) -> Iterator[tuple[str, int, int, int, str]]:
+def _parts(sealed: Sealed) -> list[tuple[str, int, int, int, str]]:
     """The creator has a part in a transaction, and so has everybody whose money it moves."""
+    found = set()
     for position, tx in enumerate(sealed.committed):
-        reduced = tx.proto.payload.reduced_payload
-        found = {(tx.creator, "")}
-        for command in reduced.commands:
+        place = (sealed.height, position, tx.created_time)
+        found.add((tx.creator, *place, ""))
+        for command in tx.proto.payload.reduced_payload.commands:
             if command.HasField("transfer_asset"):
                 it = command.transfer_asset
-                accounts = (tx.creator, it.src_account_id, it.dest_account_id)
-                found |= {(account_id, it.asset_id) for account_id in accounts}
-        for account_id, asset_id in found:
-            yield account_id, sealed.height, position, reduced.created_time, asset_id
+                for account_id in (tx.creator, it.src_account_id, it.dest_account_id):
+                    found.add((account_id, *place, it.asset_id))
+    return sorted(found)
 
 
 def _row(account: Account) -> tuple[str, int, str, str, str, str, str]:

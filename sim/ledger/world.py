@@ -72,9 +72,16 @@ class Shelf(Generic[V]):
         self.own: dict[str, V | None] = {}  # None: taken away
 
     def __getitem__(self, key: str) -> V | None:
-        if key in self.own:
-            return self.own[key]
-        return None if self.below is None else self.below[key]
+        shelf = self
+        while key not in shelf.own:  # no recursion: a transfer looks a dozen things up
+            if shelf.below is None:
+                return shelf.fetch(key)
+            shelf = shelf.below
+        return shelf.own[key]
+
+    def fetch(self, _: str) -> V | None:
+        """What no layer holds: nothing, unless it lies on disk."""
+        return None
 
     def __setitem__(self, key: str, value: V | None) -> None:
         self.own[key] = value
