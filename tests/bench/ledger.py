@@ -5,9 +5,10 @@ ledger's blocks is told by the clock.
 
 Signing: our `build` (checks, protobuf, hash, signature, and a look at the signature) beside the
 bare signature of its form. Sending: one call for each transfer, and calls of 500, beside a call
-that carries nothing, all on one gRPC channel to a development ledger in its own process; then how
-many reach a block. Settling: blocks of 500 of our transfers in the follower's own commit, receipts
-and all, beside one bare UPDATE and INSERT for each in one SQLite transaction.
+that carries nothing, all on one gRPC channel to a development ledger in its own process. Deciding:
+how many of those the ledger puts into blocks, in processor time of its own, beside the bare check
+of their signatures; and by the clock. Settling: blocks of 500 of our transfers in the follower's
+own commit, receipts and all, beside one bare UPDATE and INSERT for each in one SQLite transaction.
 """
 
 import asyncio
@@ -40,16 +41,17 @@ from gateway.stores.tables import Holding, Wallet, table_of
 from ledger_client.ed25519_sha3 import Expanded
 from ledger_client.genesis import Bank, Peer, dump_genesis, genesis
 from ledger_client.iroha1 import Iroha1
-from ledger_client.keys import KeyForm, SigningKey, save_key
+from ledger_client.keys import KeyForm, SigningKey, save_key, verify
 from ledger_client.ledger import Block, BlockTransaction, Reached, Signed, TransferAsset
 from ledger_client.peers import Peers
 from ledger_client.transaction import build
 from menus.kinds import Currency, Money, Msisdn
 from menus.text.load import load_texts
-from tests.bench.world import PATH, Ended, cores, pin, ports, process
+from tests.bench.world import PATH, Ended, cores, cpu_s, pin, ports, process
 
 SIGN_S = 0.5  # each signing is measured so long
 SENT = 2000  # transfers in one measurement
+DECIDED = 6000  # so many that waiting for rounds does not count
 AT_ONCE = 64
 BLOCK = 500
 WALLETS = 400
@@ -91,8 +93,8 @@ def rates(folder: Path, say: Callable[[str], None]) -> list[Rate]:
     say("signing")
     found += [_signing(form) for form in ("raw", "multihash")]
     say("sending to a development ledger")
-    with _ledger(folder / "ledger") as address:
-        found += uvloop.run(_sending(address))
+    with _ledger(folder / "ledger") as running:
+        found += uvloop.run(_sending(*running))
     say("settling blocks")
     found.append(_settling(folder))
     return found
@@ -130,8 +132,8 @@ def _signed(number: int, key: SigningKey, now_ms: int = _NOW_MS) -> Signed:
 
 
 @contextmanager
-def _ledger(folder: Path) -> Iterator[str]:
-    """A development ledger on the other core."""
+def _ledger(folder: Path) -> Iterator[tuple[str, int]]:
+    """A development ledger on the other core: its address and its process."""
     folder.mkdir()
     key = _key("peer")
     save_key(folder / "peer.key", key)
@@ -148,7 +150,7 @@ def _ledger(folder: Path) -> Iterator[str]:
     try:
         running.ready(lambda: f":{port}" in running.log.read_text("utf-8", "replace"))
         pin(running.pid, cores()[0])
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", running.pid
     finally:
         running.stop()
 
@@ -157,9 +159,9 @@ def _key(account: str) -> SigningKey:
     return SigningKey.from_seed(sha3_256(account.encode()).digest())
 
 
-async def _sending(address: str) -> list[Rate]:
+async def _sending(address: str, pid: int) -> list[Rate]:
     key, now_ms = _key("treasury"), time.time_ns() // 1_000_000
-    signed = [_signed(number, key, now_ms) for number in range(2 * SENT)]
+    signed = [_signed(number, key, now_ms) for number in range(SENT + DECIDED)]
     alone, together = signed[:SENT], signed[SENT:]
     ledger = Iroha1([address], "opener@bank", _key("opener"), chunk=BLOCK)
     peers = Peers([address], tls_ca=None)
@@ -168,10 +170,15 @@ async def _sending(address: str) -> list[Rate]:
         await peer.healthcheck(Empty(), timeout=5)
         empty = await _calls(lambda _: peer.healthcheck(Empty(), timeout=5))
         single = await _calls(lambda number: ledger.submit([alone[number].data]))
-        began, began_cpu = time.perf_counter(), time.process_time()
+        await _until_all_are_in_blocks(ledger, alone)
+        began, began_cpu, before = time.perf_counter(), time.process_time(), cpu_s(pid)
         await ledger.submit([each.data for each in together])
-        batched = SENT / (time.process_time() - began_cpu)
-        settled = await _until_all_are_in_blocks(ledger, together, began)
+        batched = DECIDED / (time.process_time() - began_cpu)
+        await _until_all_are_in_blocks(ledger, together)
+        settled, decided = (
+            DECIDED / (after - since)
+            for after, since in ((time.perf_counter(), began), (cpu_s(pid), before))
+        )
     finally:
         await ledger.close()
         await peers.close()
@@ -179,7 +186,8 @@ async def _sending(address: str) -> list[Rate]:
     return [
         Rate("sent one by one", single, *floor),
         Rate(f"sent in calls of {BLOCK}", batched, *floor),
-        Rate("into blocks, by the clock", settled),
+        Rate("put into blocks", decided, "signatures checked", _checked_per_s(key)),
+        Rate("put into blocks, by the clock", settled),
     ]
 
 
@@ -195,14 +203,20 @@ async def _calls(call: Callable[[int], Awaitable[object]]) -> float:
     return SENT / (time.process_time() - began)
 
 
-async def _until_all_are_in_blocks(ledger: Iroha1, sent: Sequence[Signed], began: float) -> float:
+def _checked_per_s(key: SigningKey) -> float:
+    payload = b"p" * 120
+    signature = key.sign(payload)
+    return _per_s(lambda _: verify(key.public_key, payload, signature))
+
+
+async def _until_all_are_in_blocks(ledger: Iroha1, sent: Sequence[Signed]) -> None:
     missing = {each.tx_hash for each in sent}
     async with asyncio.timeout(60):
         async for block in ledger.blocks(Reached(0)):
             if isinstance(block, Block):
                 missing.difference_update(each.tx_hash for each in block.transactions)
             if not missing:
-                return len(sent) / (time.perf_counter() - began)
+                return
     raise Ended("the ledger ended its blocks")
 
 
