@@ -51,10 +51,18 @@ class Chain:
         self.settings = settings
         self.store = store
         self.now_ms = now_ms
-        self.majority = majority_of(len(keys))
         self.world = begin(store, genesis, [key.public_key for key in keys])
         self.height, self._top_hash = store.top()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-disk")
+
+    @property
+    def majority(self) -> int:
+        """How many of the peers it has now must take part, run here or elsewhere."""
+        return majority_of(len(self.world.peers.all()))
+
+    def names(self, key: SigningKey) -> bool:
+        """Is this one of the peers it has now?"""
+        return self.world.peers[key.public_key] is not None
 
     def close(self) -> None:
         """Finish what is being written, then close the files."""
@@ -109,9 +117,11 @@ class Chain:
         """A stored block as the peer of this number keeps it: with just enough signatures."""
         block = Block.FromString(stored)
         signatures = list(block.block_v1.signatures)
-        if len(signatures) > self.majority:
+        # Peers come and go; enough for all there ever were is enough for those there were then.
+        enough = majority_of(len(self.world.peers.own))
+        if len(signatures) > enough:
             first = reader % len(signatures)
-            chosen = (signatures[first:] + signatures[:first])[: self.majority]
+            chosen = (signatures[first:] + signatures[:first])[:enough]
             del block.block_v1.signatures[:]
             block.block_v1.signatures.extend(chosen)
         return block

@@ -245,14 +245,14 @@ class Act(Actor):
         self.world.assets[asset_id] = it.precision
 
     def add_peer(self, it: pb.AddPeer) -> None:
-        """One more peer to tell of; who takes part is decided by whoever starts the ledger."""
+        """One more peer: from the next block on it takes part, or is missed where none runs."""
         self.allow(may.can_add_peer)
         key = it.peer.peer_key.lower()
         need(self.world.peers[key] is None, Why.PEER_EXISTS)
         self.world.peers[key] = it.peer.address
 
     def remove_peer(self, it: pb.RemovePeer) -> None:
-        """One peer fewer, never the last."""
+        """One peer fewer from the next block on, never the last."""
         self.allow(may.can_add_peer, may.can_remove_peer)
         need(self.world.peers[it.public_key.lower()] is not None, Why.NO_PEER)
         need(len(self.world.peers.all()) > 1, Why.LAST_PEER)

@@ -29,7 +29,7 @@ def begin(store: Store, genesis: Block, peer_keys: Sequence[str]) -> World:
         raise BadGenesis("the stored ledger was begun from another genesis block")
     world = store.load() if begun else _first_world(genesis)
     for peer_key in peer_keys:
-        if world.peers[peer_key] is None:
+        if peer_key not in world.peers.own:  # one that was removed is there still, as None
             raise BadGenesis(f"the peer key {peer_key} is not a peer of the genesis block")
     if not begun:
         txs = [Tx(tx) for tx in payload.transactions]

@@ -4,9 +4,15 @@ Every round the waiting batches of all connected peers are tried in order of arr
 commit stores the block with all it changed, and only then does any peer hear of it. A round
 without transactions makes no block. Fewer peers than a supermajority decide nothing, say nothing,
 and forget nothing: what was sent to them waits.
+
+Whoever takes part in a round is a peer of the ledger then: `AddPeer` and `RemovePeer` count from the
+next block on. A peer that was removed hears of no later block, and of all of them when it is added
+again. One that no process runs is missed like one that is down; that too few are left to decide
+anything is logged, as it can only be mended by starting more of them here.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -19,6 +25,8 @@ from sim.ledger.statuses import Status
 from sim.ledger.store import Sealed
 
 _AT_ONCE = 16  # batches decided before others get their turn on the loop
+
+log = logging.getLogger(__name__)
 
 
 class Rounds:
@@ -43,7 +51,7 @@ class Rounds:
     async def round(self) -> int | None:
         """One round; the height of the block it made, if any."""
         async with self._deciding:
-            voters = [peer for peer in self.peers if peer.connected]
+            voters = [peer for peer in self._named() if peer.connected]
             if len(voters) < self._chain.majority:
                 return None
             taken = self._take(voters)
@@ -53,6 +61,20 @@ class Rounds:
             if peer.pool.size >= self._chain.settings.block_most:
                 self._full.set()
         return sealed.height if sealed else None
+
+    def _named(self) -> list[Peer]:
+        """Those of the ledger's peers that run here."""
+        return [peer for peer in self.peers if self._chain.names(peer.key)]
+
+    def check_reach(self) -> None:
+        """Say so if the peers that run here can never decide anything."""
+        here = len(self._named())
+        if here < self._chain.majority:
+            log.warning(
+                "no block can be made: %d of the ledger's peers must take part and %d run here",
+                self._chain.majority,
+                here,
+            )
 
     def _take(self, voters: Sequence[Peer]) -> list[Batch]:
         """What the voters propose, each batch once; every round another peer is asked first."""
@@ -77,9 +99,11 @@ class Rounds:
         _tell(draft, voters)
         sealed = await self._chain.append(draft, [peer.key for peer in voters])
         for peer in self.peers:
-            if peer.connected:
+            if peer.connected and (peer in voters or self._chain.names(peer.key)):
                 self.catch_up(peer, below=sealed.height)
                 peer.hear(sealed)
+        if draft.changes.peers.own:
+            self.check_reach()
         return sealed
 
     def catch_up(self, peer: Peer, *, below: int | None = None) -> None:

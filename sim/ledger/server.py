@@ -80,7 +80,8 @@ class PeerServer:
         self._cut_off = False
         if self._server:
             self._peer.connected = True
-            self._rounds.catch_up(self._peer)
+            if self._peer.chain.names(self.key):
+                self._rounds.catch_up(self._peer)
 
     async def stop(self) -> None:
         """Crash: the port closes, and what it had in memory is lost."""
@@ -160,6 +161,7 @@ class LedgerServer:
         """Listen on `port` and those above it, one for each peer; 0 takes free ones."""
         for offset, peer in enumerate(self.peers):
             await peer.start(port + offset if port else 0)
+        self._rounds.check_reach()
         self._running = asyncio.create_task(self._rounds.run(), name="ledger-rounds")
 
     async def failure(self) -> None:
