@@ -5,10 +5,10 @@ commit stores the block with all it changed, and only then does any peer hear of
 without transactions makes no block. Fewer peers than a supermajority decide nothing, say nothing,
 and forget nothing: what was sent to them waits.
 
-Whoever takes part in a round is a peer of the ledger then: `AddPeer` and `RemovePeer` count from the
-next block on. A peer that was removed hears of no later block, and of all of them when it is added
-again. One that no process runs is missed like one that is down; that too few are left to decide
-anything is logged, as it can only be mended by starting more of them here.
+Whoever takes part in a round is a peer of the ledger then: `AddPeer` and `RemovePeer` count from
+the next block on. A peer that was removed hears of no later block, and of all of them when it is
+added again. One that does not run here is missed like one that is down; if too few are left to
+decide anything, that is logged, since nobody could tell it from a network that is slow.
 """
 
 import asyncio

@@ -108,6 +108,6 @@ def _from(waiting: list[Batch], first_tx_hash: str | None) -> list[Batch]:
     if first_tx_hash is None:
         return waiting
     for index, batch in enumerate(waiting):
-        if batch.hashes[0] == first_tx_hash:
+        if batch.hashes[0] == first_tx_hash.lower():
             return waiting[index:]
     raise NoAnswer(_Error.STATEFUL_INVALID, "no such first transaction", BAD_PAGE)

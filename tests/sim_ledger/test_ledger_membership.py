@@ -3,10 +3,11 @@
 import logging
 
 import pytest
-from town import BY_HAND, Town, key, peer_keys, town
+from town import BY_HAND, Town, first_block, key, peer_keys, town
 
 from ledger_client.keys import verify
 from ledger_client.proto import commands_pb2, primitive_pb2
+from sim.ledger import serve
 
 TREASURY, SETTLEMENT, CHIEF = "treasury@bank", "settlement@bank", "chief@bank"
 STRANGER = key("stranger").public_key
@@ -126,6 +127,18 @@ async def test_peers_that_nobody_runs_are_counted_and_missed_and_that_is_logged(
     async with town(tmp_path, BY_HAND, extra=EXTRA, since=one) as again:
         assert await again.settle(stuck) == ["ENOUGH_SIGNATURES_COLLECTED"]
     assert [it.getMessage() for it in caplog.records] == [said.getMessage()]
+
+
+async def test_peers_of_the_genesis_block_that_do_not_run_are_missed_from_the_start(
+    tmp_path, caplog
+):
+    for running, said in ((3, 0), (2, 1)):
+        caplog.clear()
+        keys = peer_keys(running)
+        server = await serve(tmp_path, first_block(peers=4), *keys, settings=BY_HAND)
+        assert server.chain.majority == 3
+        assert len(caplog.records) == said
+        await server.stop()
 
 
 async def test_a_ledger_starts_again_with_the_key_of_a_removed_peer(tmp_path):

@@ -1,9 +1,11 @@
+from dataclasses import replace
+from hashlib import sha3_256
 from itertools import pairwise
 
 import pytest
 from town import Town, key, town
 
-from ledger_client.ledger import TransferAsset
+from ledger_client.ledger import Signed, TransferAsset
 from ledger_client.proto.commands_pb2 import Command
 from ledger_client.proto.transaction_pb2 import Transaction
 from sim.ledger import Settings
@@ -82,6 +84,34 @@ async def test_somebody_elses_good_signature_is_rejected_with_the_backends_code(
 async def test_an_unsigned_transaction_is_malformed(bank: Town):
     unsigned = bank.resigned(Transaction.FromString(bank.pay(ALICE, BOB, "1").data))
     assert await bank.settle(unsigned) == [FAILED]
+
+
+async def test_hexadecimal_text_may_be_in_any_case(bank: Town):
+    await bank.people(BOB)
+    bank.keys[ALICE] = key("modern", "multihash")
+    created, granted = (Transaction.FromString(it.data) for it in bank.opening(ALICE))
+    new = created.payload.reduced_payload.commands[0].create_account
+    new.public_key = new.public_key.upper()
+    reduced = [
+        sha3_256(it.payload.reduced_payload.SerializeToString()) for it in (created, granted)
+    ]
+    sent = []
+    for tx, creator in ((created, "opener@bank"), (granted, ALICE)):
+        tx.payload.batch.reduced_hashes[:] = [it.hexdigest().upper() for it in reduced]
+        sent.append(shouted(bank.resigned(tx, creator)))
+    assert await bank.settle(*sent) == ["COMMITTED"] * 2
+    paid = shouted(bank.pay("treasury@bank", ALICE, "5"))
+    back = shouted(bank.pay(ALICE, BOB, "5"))
+    assert await bank.settle(paid, back) == ["COMMITTED"] * 2
+    assert await bank.status(back.tx_hash.upper()) == "COMMITTED"
+
+
+def shouted(signed: Signed) -> Signed:
+    """The same, its signatures written in capitals."""
+    tx = Transaction.FromString(signed.data)
+    for it in tx.signatures:
+        it.public_key, it.signature = it.public_key.upper(), it.signature.upper()
+    return replace(signed, data=tx.SerializeToString())
 
 
 async def test_a_stock_peer_takes_raw_keys_only(tmp_path):
