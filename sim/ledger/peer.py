@@ -19,7 +19,7 @@ from sim.ledger.pool import Batch, Pool, batches
 from sim.ledger.statuses import Status, StatusBoard
 from sim.ledger.store import Place, Sealed
 
-_AT_ONCE = 16  # batches examined before others get their turn on the loop
+_AT_ONCE = 8  # batches examined before others get their turn on the loop
 
 Faults = list[str | None]
 
