@@ -47,7 +47,7 @@ def main(
 
 
 def _collect_seldom() -> None:
-    """A transfer leaves no cycles; looking for them as often as by default takes a tenth of it."""
+    """A transfer leaves no cycles; looking for them often costs 7 % of it."""
     gc.freeze()
     gc.set_threshold(50_000)
 
