@@ -8,7 +8,8 @@ STATE        ?= .state
 SIM_PORT     ?= 8800
 GATEWAY_PORT ?= 8855
 LEDGER_PORT  ?= 50051
-PEERS ?= 1
+PEERS        ?= 1
+BANKS        ?= 1
 WORKERS      ?= 2
 
 .PHONY: run reset test check lint bench lock protos map clean help
@@ -17,9 +18,9 @@ WORKERS      ?= 2
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 
-run: $(VENV)/.installed ## Start ledger, gateway and simulator; SIM_PORT= GATEWAY_PORT= LEDGER_PORT= PEERS=
+run: $(VENV)/.installed ## Start ledger, gateway and simulator; SIM_PORT= GATEWAY_PORT= LEDGER_PORT= PEERS= BANKS=
 	@exec $(BIN)/ussd-sim up --state $(STATE) --port $(SIM_PORT) \
-	  --gateway-port $(GATEWAY_PORT) --ledger-port $(LEDGER_PORT) --peers $(PEERS)
+	  --gateway-port $(GATEWAY_PORT) --ledger-port $(LEDGER_PORT) --peers $(PEERS) --banks $(BANKS)
 
 reset: ## Forget everything `make run` has kept
 	@if [ -e $(STATE)/up.pid ] && kill -0 "$$(cat $(STATE)/up.pid)" 2>/dev/null; then \

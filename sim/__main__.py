@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from sim.callbacks import Application
 from sim.children import ChildFailed
 from sim.founding import CannotStart
 from sim.lines import DirectLine, Line, LineError, SimulatorLine
@@ -23,9 +22,11 @@ from sim.phone import TerminalPhone, international, typed_lines
 from sim.record import Recorder
 from sim.run import SMS_WAIT_S, run_files
 from sim.serve import HOST, Serving, network_for, simulator
+from sim.services import Application, Service
 from sim.templates import literal
 from sim.transcript import NUMBER, write
-from sim.up import SECRET, World, world_up
+from sim.up import world_up
+from sim.world import BANKS_MOST, SECRET, World
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,34 +65,52 @@ def up(
     peers: Annotated[
         int, typer.Option(min=1, max=16, help="Peers of the ledger, on consecutive ports.")
     ] = 1,
+    banks: Annotated[
+        int,
+        typer.Option(
+            min=1, max=BANKS_MOST, help="Member banks; their gateways are on consecutive ports."
+        ),
+    ] = 1,
 ) -> None:
     """Start ledger, gateway and simulator on loopback; Ctrl-C stops them."""
-    world = World(state.resolve(), people.resolve(), port, gateway_port, ledger_port, peers)
-    _run(_up(world))
+    ports = port, gateway_port, ledger_port
+    _run(_up(World(state.resolve(), people.resolve(), *ports, peers=peers, banks=banks)))
 
 
 async def _up(world: World) -> None:
     async with world_up(world, out) as running:
-        out.print(_welcome(world, running.gateway_pid))
+        out.print(_welcome(world, running.gateway_pids))
         await running.ends
 
 
-def _welcome(world: World, gateway_pid: int) -> Panel:
+def _welcome(world: World, gateway_pids: list[int]) -> Panel:
     phones = f"http://{HOST}:{world.port}"
     pin = load_people(world.people).pin
     sim = "" if phones == SIMULATOR else f" --sim {phones}"
+    first, *others = zip(world.members, gateway_pids, strict=True)
     words = Text.assemble(
         ("Phones   ", "dim"), (phones, "bold underline"), "\n",
-        ("Gateway  ", "dim"), f"{world.gateway_url} (process {gateway_pid})\n",
+        ("Gateway  ", "dim"), f"{first[0].url} (process {first[1]})\n",
+        *(
+            f"         {member.url} (process {pid}) of {member.bank.name}\n"
+            for member, pid in others
+        ),
         ("Ledger   ", "dim"), f"{', '.join(world.ledger_addresses)} (Iroha 1 over gRPC)\n",
         ("Logs     ", "dim"), f"{world.log('gateway').parent}\n\n",
         "Open the phones, dial ", ("*855#", "bold"), ", send 5,000 riel to 012 345 602.\n",
         "Everyone's PIN is ", (pin, "bold"),
         ". By SMS: ", ("SEND 5000 012345602", "bold"), " to 855.\n",
+        ACROSS if others else "",
         "In another terminal:\n  ", (f"{_program()} phone +85512345601{sim}", "bold"), "\n",
         "Stop with Ctrl-C.",
     )  # fmt: skip
     return Panel(words, title="running", title_align="left", border_style="green", expand=False)
+
+
+ACROSS = (
+    "Across banks: send to 012 345 611, or to 012 345 603, who has a wallet at both;"
+    " Tonle Bank's\ncode is *856#. To a bank account: *855*7#.\n"
+)
 
 
 def _program() -> str:
@@ -119,13 +138,9 @@ def serve(
 ) -> None:
     """Only the phones and the network, in front of an application that runs already."""
     application = Application(url, sms_url, delivery_url, events_url)
-    serving = Serving(
-        application,
-        port=port,
-        service_code=service_code,
-        shortcode=shortcode,
-        people=load_people().everyone,
-    )
+    everyone = load_people().everyone
+    service = Service(application, service_code, shortcode, people=everyone)
+    serving = Serving((service,), port=port)
 
     async def forever() -> None:
         async with simulator(serving):
@@ -194,7 +209,7 @@ async def _line(sim: str, url: str | None, service_code: str) -> AsyncIterator[L
         async with aiohttp.ClientSession(trust_env=False) as http:
             yield SimulatorLine(http, sim)
     else:
-        serving = Serving(Application(url), service_code=service_code)
+        serving = Serving((Service(Application(url), service_code),))
         async with network_for(serving) as network:
             yield DirectLine(network)
 

@@ -12,13 +12,13 @@ Accepted messages are in the phone's inbox at once; the delivery report follows 
 import json
 import re
 import time
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from menus.encoding import segments
 from sim.callbacks import Reply
 from sim.network import Network
+from sim.services import Service
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 SENT, QUEUED = 101, 102
@@ -41,21 +41,15 @@ COST = "0.0000"
 DEFAULT_SENDER = "AFRICASTKNG"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The one customer of this API; an empty key lets any in."""
-
-    username: str = ""
-    api_key: str = ""
-
-
 class RestApi:
-    """`refused` maps a number to the statusCode that it answers with: a fault to try."""
+    """`refused` maps a number to the statusCode that it answers with: a fault to try.
 
-    def __init__(self, network: Network, account: Account) -> None:
+    Each service has an account of its own: who calls tells whose SMS it is.
+    """
+
+    def __init__(self, network: Network) -> None:
         self.refused: dict[str, int] = {}
         self._network = network
-        self._account = account
 
     def add_to(self, app: web.Application) -> None:
         """Serve it on the paths of the real one."""
@@ -67,13 +61,14 @@ class RestApi:
         started = time.perf_counter()
         form = await request.post()
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        if not self._let_in(request, fields.get("username", "")):
+        service = self._whose(request, fields.get("username", ""))
+        if service is None:
             return _refusal(401, "The supplied authentication is invalid")
         missing = [name for name in ("username", "to", "message") if not fields.get(name)]
         if missing:
             return _refusal(400, f"Request is missing required form field '{missing[0]}'")
         numbers = [number.strip() for number in fields["to"].split(",")]
-        recipients = [self._one(number, fields) for number in numbers]
+        recipients = [self._one(service, number, fields) for number in numbers]
         sent = sum(one["statusCode"] in (SENT, QUEUED) for one in recipients)
         summary = f"Sent to {sent}/{len(numbers)} Total Cost: KHR {COST}"
         ms = (time.perf_counter() - started) * 1000
@@ -84,7 +79,8 @@ class RestApi:
 
     async def fetch(self, request: web.Request) -> web.Response:
         """What phones have sent, after the last id the application has seen."""
-        if not self._let_in(request, request.query.get("username", "")):
+        service = self._whose(request, request.query.get("username", ""))
+        if service is None:
             return _refusal(401, "The supplied authentication is invalid")
         last = request.query.get("lastReceivedId", "0")
         after = int(last) if last.isascii() and last.isdigit() else 0
@@ -92,23 +88,26 @@ class RestApi:
             {
                 "id": int(sms.id),
                 "from": sms.peer,
-                "to": self._network.sms.shortcode,
+                "to": service.shortcode,
                 "text": sms.text,
                 "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(sms.at)),
                 "linkId": None,
             }
-            for sms in self._network.sms.to_application
+            for sms in self._network.sms.sent_to(service)
             if int(sms.id) > after
         ]
         return _bare_json({"SMSMessageData": {"Messages": messages}}, 200)
 
-    def _let_in(self, request: web.Request, username: str) -> bool:
-        account = self._account
-        if not account.api_key:
-            return True
-        return (request.headers.get("apiKey"), username) == (account.api_key, account.username)
+    def _whose(self, request: web.Request, username: str) -> Service | None:
+        """The service whose account this is; None lets nobody in."""
+        given = request.headers.get("apiKey"), username
+        for service in self._network.services:
+            account = service.account
+            if not account.api_key or given == (account.api_key, account.username):
+                return service
+        return None
 
-    def _one(self, number: str, fields: dict[str, str]) -> dict[str, object]:
+    def _one(self, service: Service, number: str, fields: dict[str, str]) -> dict[str, object]:
         code = self.refused.get(number, SENT if E164.fullmatch(number) else 403)
         if code == SENT and fields.get("enqueue") == "1":
             code = QUEUED
@@ -116,7 +115,7 @@ class RestApi:
         message_id = "None"
         if accepted:
             sender = fields.get("from") or DEFAULT_SENDER
-            message_id = self._network.sms.deliver(number, sender, fields["message"])
+            message_id = self._network.sms.deliver(number, sender, fields["message"], service)
         return {
             "statusCode": code,
             "number": number,

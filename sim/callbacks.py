@@ -20,22 +20,6 @@ OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    """The URLs of any application that speaks Africa's Talking's form; empty: it has none."""
-
-    ussd: str
-    sms: str = ""
-    delivery: str = ""
-    events: str = ""
-
-    @classmethod
-    def under(cls, base: str) -> "Application":
-        """The four of one base: `…/ussd`, `…/sms`, `…/delivery`, `…/events`."""
-        base = base.rstrip("/")
-        return cls(*(f"{base}/{name}" for name in ("ussd", "sms", "delivery", "events")))
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """What came back; `status` 0 and a `problem` when nothing did."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from menus.encoding import Encoding, encoding_of, segments, size
+from sim.services import Service
 from sim.wire import MASK, asks_secret
 
 # What phones and networks really say; the application's own fault is told in `Screen.problem`.
@@ -72,7 +73,7 @@ class Session:
     """One USSD session as the network keeps it: everything typed so far."""
 
     id: str
-    service_code: str
+    service: Service
     opened_at: float
     heard_at: float
     inputs: list[str] = field(default_factory=list)
@@ -127,11 +128,16 @@ class Sms:
 
 @dataclass(slots=True)
 class Handset:
-    """A phone on the network; `shown` ones appear on the web page."""
+    """A phone on the network; `shown` ones appear on the web page.
+
+    `service_code` and `shortcode` are those it suggests, if any: it may use others.
+    """
 
     msisdn: str
     name: str = ""
     about: str = ""
+    service_code: str = ""
+    shortcode: str = ""
     shown: bool = False
     screen: Screen = IDLE
     session: Session | None = None
@@ -142,6 +148,8 @@ class Handset:
             "msisdn": self.msisdn,
             "name": self.name,
             "about": self.about,
+            "service_code": self.service_code,
+            "shortcode": self.shortcode,
             "network": network_of(self.msisdn)[0],
             "screen": self.screen.as_json(),
             "in_session": self.session is not None,

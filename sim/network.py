@@ -1,13 +1,14 @@
-"""A carrier's network: phones, USSD and SMS, towards any application in Africa's Talking's form.
+"""A carrier's network: phones, USSD and SMS, towards applications in Africa's Talking's form.
 
 Composes the rooms that do the work and keeps their time. It knows no page, no money and no
 wallet: what an application means is not its business.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sim.callbacks import Application, Poster
+from sim.callbacks import Poster
+from sim.services import Service
 from sim.sms import SmsCentre
 from sim.tower import Tower
 from sim.ussd import Ussd
@@ -16,21 +17,22 @@ TICK_S = 0.5
 
 
 class Network:
-    """All phones, and the application behind the service code and the shortcode."""
+    """All phones, and the applications behind their service codes and shortcodes."""
 
     def __init__(
         self,
-        application: Application,
+        services: Sequence[Service],
         poster: Poster,
         *,
         now: Callable[[], float],
         entropy: Callable[[int], bytes],
-        service_code: str = "*855#",
-        shortcode: str = "855",
     ) -> None:
         self.tower = Tower(now=now, entropy=entropy)
-        self.ussd = Ussd(self.tower, application, poster, service_code=service_code)
-        self.sms = SmsCentre(self.tower, application, poster, shortcode=shortcode)
+        self.services = services
+        self.ussd = Ussd(self.tower, services, poster)
+        self.sms = SmsCentre(self.tower, services, poster)
+        for service in services:
+            self.tower.add(service)
 
     def tick(self) -> None:
         """Do what is due now."""

@@ -24,17 +24,21 @@ class People:
     everyone: tuple[Person, ...]
 
 
-def load_people(path: Path = PEOPLE) -> People:
-    """Read the file; a missing name or number is a `KeyError` that names it."""
+def load_people(path: Path = PEOPLE, at: str = "") -> People:
+    """Read the file; a missing name or number is a `KeyError` that names it.
+
+    `at` is the bank they are told to be with, where there are several.
+    """
     read = tomllib.loads(path.read_text(encoding="utf-8"))
-    everyone = (Person(p["msisdn"], p["name"], _about(p)) for p in read["people"])
+    everyone = (Person(p["msisdn"], p["name"], _about(p, at)) for p in read["people"])
     return People(read.get("pin", ""), tuple(everyone))
 
 
-def _about(person: dict[str, object]) -> str:
+def _about(person: dict[str, object], at: str) -> str:
     if "holds" not in person:
         return "starts without a wallet"
+    bank = f" at {at}" if at else ""
     if "till" in person:
-        return f"merchant, till {person['till']}"
+        return f"merchant{bank}, till {person['till']}"
     language = " · Khmer" if person.get("language") == "km" else ""
-    return f"{person.get('role', 'subscriber')}{language}"
+    return f"{person.get('role', 'subscriber')}{bank}{language}"

@@ -5,16 +5,16 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
-from sim.africastalking import Account, RestApi
-from sim.callbacks import Application, Poster
+from sim.africastalking import RestApi
+from sim.callbacks import Poster
 from sim.ledger_view import Followed, LedgerView
 from sim.network import Network
-from sim.people import Person
+from sim.services import Service
 from sim.web.app import build_app
 
 HOST = "127.0.0.1"
@@ -25,12 +25,8 @@ CONNECTIONS_MAX = 512
 class Serving:
     """What a simulator is set up with."""
 
-    application: Application
+    services: tuple[Service, ...]
     port: int = 8800
-    account: Account = field(default_factory=Account)
-    service_code: str = "*855#"
-    shortcode: str = "855"
-    people: tuple[Person, ...] = ()
     pin: str = ""
     ledger: Followed | None = None
 
@@ -46,14 +42,11 @@ async def network_for(serving: Serving) -> AsyncIterator[Network]:
     )
     async with http:
         network = Network(
-            serving.application,
+            serving.services,
             Poster(http),
             now=time.time,
             entropy=os.urandom,
-            service_code=serving.service_code,
-            shortcode=serving.shortcode,
         )
-        network.tower.add(serving.people)
         ticking = asyncio.get_running_loop().create_task(network.run())
         try:
             yield network
@@ -67,7 +60,7 @@ async def simulator(serving: Serving) -> AsyncIterator[Network]:
     """A simulator that listens until the block is left."""
     async with network_for(serving) as network:
         view = LedgerView() if serving.ledger is not None else None
-        app = build_app(network, RestApi(network, serving.account), view, pin=serving.pin)
+        app = build_app(network, RestApi(network), view, pin=serving.pin)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         following: asyncio.Task[None] | None = None

@@ -1,10 +1,13 @@
-"""SMS both ways: from phones to the application's callback, from its REST calls into inboxes."""
+"""SMS both ways: from phones to an application's callback, from its REST calls into inboxes."""
 
+from collections import deque
+from collections.abc import Sequence
 from functools import partial
 
-from sim.callbacks import Application, Poster, Reply
+from sim.callbacks import Poster, Reply
 from sim.handset import Handset, Sms, network_of
 from sim.repeats import Repeated, Repeats
+from sim.services import Service
 from sim.tower import Tower
 from sim.wire import mask_sms
 
@@ -12,42 +15,48 @@ KEPT_FOR_POLLING = 1000
 
 
 class SmsCentre:
-    """Takes every SMS, and makes sure that the application hears of it."""
+    """Takes every SMS, and makes sure that the application it is for hears of it."""
 
-    def __init__(
-        self, tower: Tower, application: Application, poster: Poster, *, shortcode: str
-    ) -> None:
-        self.shortcode = shortcode
-        self.to_application: list[Sms] = []  # for applications that poll
+    def __init__(self, tower: Tower, services: Sequence[Service], poster: Poster) -> None:
         self._tower = tower
-        self._application = application
+        self._services = {service.shortcode: service for service in services}
+        self._home = services[0]
+        self._polled: dict[str, deque[Sms]] = {  # by shortcode, for applications that poll
+            shortcode: deque(maxlen=KEPT_FOR_POLLING) for shortcode in self._services
+        }
         self._repeats = Repeats(poster, tower.now, self._log)
         self._last_id = 0
 
     def send(self, msisdn: str, text: str, to: str = "") -> Sms:
-        """A phone sends an SMS, to the shortcode if nobody else is named."""
+        """A phone sends an SMS, to the shortcode it suggests if nobody else is named."""
         handset = self._tower.handset(msisdn)
-        peer = to.strip() or self.shortcode
+        peer = to.strip() or handset.shortcode or self._home.shortcode
         # The phone keeps it masked: a PIN sent is a PIN somebody else may read there later.
         sms = Sms(self._next_id(), peer, mask_sms(text), self._tower.now(), outgoing=True)
         handset.messages.append(sms)
-        if peer != self.shortcode:
+        service = self._services.get(peer)
+        if service is None:
             if peer in self._tower.handsets:
                 self._receive(peer, Sms(sms.id, msisdn, text, sms.at))
-        elif self._application.sms:
+        elif service.application.sms:
             sms.state = "sending"
-            self._to_application(handset, sms, text)
+            self._to_application(service, handset, sms, text)
         else:
             sms.state = "failed"
         self._tower.tell(handset)
         return sms
 
-    def deliver(self, msisdn: str, sender: str, text: str) -> str:
+    def sent_to(self, service: Service) -> Sequence[Sms]:
+        """What phones have written to it lately, unmasked; the peer is who wrote."""
+        return self._polled[service.shortcode]
+
+    def deliver(self, msisdn: str, sender: str, text: str, service: Service | None = None) -> str:
         """An application's SMS reaches a phone; its report follows. Returns the message id."""
+        reported = (service or self._home).application.delivery
         message_id = f"ATXid_{self._tower.entropy(16).hex()}"
         now = self._tower.now()
         self._receive(msisdn, Sms(message_id, sender, text, now))
-        if self._application.delivery:
+        if reported:
             form = {
                 "id": message_id,
                 "status": "Success",
@@ -55,9 +64,7 @@ class SmsCentre:
                 "networkCode": network_of(msisdn)[1],
                 "retryCount": "0",
             }
-            report = Repeated(
-                "delivery", self._application.delivery, msisdn, form, "Success", now, now
-            )
+            report = Repeated("delivery", reported, msisdn, form, "Success", now, now)
             self._tower.start(self._repeats.post(report))
         return message_id
 
@@ -72,9 +79,9 @@ class SmsCentre:
         """Post again what was not answered and is due."""
         self._tower.start(self._repeats.post_due())
 
-    def _to_application(self, handset: Handset, sms: Sms, text: str) -> None:
+    def _to_application(self, service: Service, handset: Handset, sms: Sms, text: str) -> None:
         unmasked = Sms(sms.id, handset.msisdn, text, sms.at)
-        self.to_application = [*self.to_application[1 - KEPT_FOR_POLLING :], unmasked]
+        self._polled[service.shortcode].append(unmasked)
         form = {
             "from": handset.msisdn,
             "to": sms.peer,
@@ -85,7 +92,7 @@ class SmsCentre:
         }
         callback = Repeated(
             "sms",
-            self._application.sms,
+            service.application.sms,
             handset.msisdn,
             form,
             sms.text,

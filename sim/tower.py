@@ -1,13 +1,13 @@
 """What every part of the network shares: its phones, its wire log, its watchers, its time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
 from sim.callbacks import Reply
 from sim.handset import Handset, Screen
-from sim.people import Person
+from sim.services import Service
 from sim.wire import Exchange, Kind, Wire
 
 Change = Handset | Exchange
@@ -28,12 +28,21 @@ class Tower:
         self._watchers: set[Callable[[Change], None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, people: Iterable[Person]) -> None:
-        """Give everyone a phone that the page shows."""
-        for person in people:
+    def add(self, service: Service) -> None:
+        """Give everyone of a service a phone; who has one already is there with both."""
+        for person in service.people:
             handset = self.handset(person.msisdn)
-            handset.name, handset.about, handset.shown = person.name, person.about, True
-            self.tell(handset)
+            if handset.name:
+                handset.about += f" · also {person.about}"
+            else:
+                handset.name, handset.about = person.name, person.about
+                handset.service_code, handset.shortcode = service.service_code, service.shortcode
+            self.put(handset)
+
+    def put(self, handset: Handset) -> None:
+        """Show a phone on the page."""
+        handset.shown = True
+        self.tell(handset)
 
     def handset(self, msisdn: str) -> Handset:
         """The phone of a number; every number has one."""

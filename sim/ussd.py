@@ -1,13 +1,15 @@
-"""USSD sessions as a network keeps them, towards any application in Africa's Talking's form.
+"""USSD sessions as a network keeps them, towards applications in Africa's Talking's form.
 
 A session has one id and its whole text so far, joined by `*`; a turn is one POST. Nobody answers
 for long: the session times out. How a session ended is told to the events URL.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
-from sim.callbacks import HOP_HEADER, Application, Poster, screen_of
+from sim.callbacks import HOP_HEADER, Poster, screen_of
 from sim.handset import IDLE, NETWORK_PROBLEM, WAITING, Handset, Screen, Session, network_of
+from sim.services import Service
 from sim.tower import NetworkError, Tower
 
 SESSION_S = 180.0  # Kenya's networks: a whole session
@@ -19,12 +21,9 @@ EndStatus = Literal["Success", "Incomplete", "Failed"]
 class Ussd:
     """Dialling, answering, ending."""
 
-    def __init__(
-        self, tower: Tower, application: Application, poster: Poster, *, service_code: str
-    ) -> None:
-        self.service_code = service_code
+    def __init__(self, tower: Tower, services: Sequence[Service], poster: Poster) -> None:
         self._tower = tower
-        self._application = application
+        self._services = services
         self._poster = poster
 
     async def dial(self, msisdn: str, code: str) -> Screen:
@@ -32,14 +31,17 @@ class Ussd:
         handset = self._tower.handset(msisdn)
         if handset.session is not None:
             raise NetworkError("a session is open: end it first")
-        parts = self._inside(code)
-        if parts is None:
-            return self._tower.show(
-                handset, Screen("error", NETWORK_PROBLEM, f"only {self.service_code} is served")
-            )
+        for service in self._services:
+            parts = service.inside(code)
+            if parts is not None:
+                break
+        else:
+            served = " and ".join(service.service_code for service in self._services)
+            problem = f"only {served} {'are' if len(self._services) > 1 else 'is'} served"
+            return self._tower.show(handset, Screen("error", NETWORK_PROBLEM, problem))
         now = self._tower.now()
         name = f"ATUid_{self._tower.entropy(16).hex()}"
-        handset.session = Session(name, self.service_code, now, now)
+        handset.session = Session(name, service, now, now)
         for part in parts:
             handset.session.say(part, secret=False)
         return await self._turn(handset, handset.session)
@@ -70,27 +72,17 @@ class Ussd:
         self._close(handset, "Failed", "The session timed out")
         return self._tower.show(handset, Screen("end", "Session timed out."))
 
-    def _inside(self, code: str) -> list[str] | None:
-        """What a dialled code says beyond the service code; None when it is another's."""
-        base = self.service_code.rstrip("#")
-        dialled = code.removesuffix("#")
-        if not code.endswith("#"):
-            return None
-        if dialled == base:
-            return []
-        return dialled[len(base) + 1 :].split("*") if dialled.startswith(base + "*") else None
-
     async def _turn(self, handset: Handset, session: Session) -> Screen:
         self._tower.show(handset, WAITING)
         session.heard_at = self._tower.now()
         headers = {HOP_HEADER: session.hop_metadata} if session.hop_metadata else None
         reply = await self._poster.post(
-            self._application.ussd,
+            session.service.application.ussd,
             {
                 "sessionId": session.id,
                 "phoneNumber": handset.msisdn,
                 "networkCode": network_of(handset.msisdn)[1],
-                "serviceCode": session.service_code,
+                "serviceCode": session.service.service_code,
                 "text": session.text,
             },
             headers=headers,
@@ -113,12 +105,12 @@ class Ussd:
 
     def _close(self, handset: Handset, status: EndStatus, problem: str) -> None:
         session, handset.session = handset.session, None
-        if session is None or not self._application.events:
+        if session is None or not (url := session.service.application.events):
             return
         form = {
             "date": self._tower.date(),
             "sessionId": session.id,
-            "serviceCode": session.service_code,
+            "serviceCode": session.service.service_code,
             "networkCode": network_of(handset.msisdn)[1],
             "phoneNumber": handset.msisdn,
             "status": status,
@@ -132,10 +124,10 @@ class Ussd:
         if problem:
             form["errorMessage"] = problem
         shown = f"{status} {session.masked}".strip()
-        self._tower.start(self._event(handset.msisdn, form, shown))
+        self._tower.start(self._event(url, handset.msisdn, form, shown))
 
-    async def _event(self, msisdn: str, form: dict[str, str], shown: str) -> None:
-        reply = await self._poster.post(self._application.events, form)
+    async def _event(self, url: str, msisdn: str, form: dict[str, str], shown: str) -> None:
+        reply = await self._poster.post(url, form)
         self._tower.log("event", msisdn, shown, reply)
 
     def expire_due(self) -> None:

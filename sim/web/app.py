@@ -26,7 +26,6 @@ from sim.africastalking import RestApi
 from sim.ledger_view import LedgerView
 from sim.loopback import add_policy, only_here
 from sim.network import Network
-from sim.people import Person
 from sim.tower import NetworkError
 from sim.web.live import Live
 
@@ -83,7 +82,7 @@ class Pages:
         if sum(handset.shown for handset in tower.handsets.values()) >= PHONES_MAX:
             raise _refused(409, f"{PHONES_MAX} phones are enough for one page")
         if not tower.handset(msisdn).shown:
-            tower.add([Person(msisdn, "", "")])
+            tower.put(tower.handset(msisdn))
         return web.json_response(tower.handset(msisdn).as_json(), status=201)
 
 

@@ -34,8 +34,10 @@ class Live:
         tower = self._network.tower
         return {
             "type": "everything",
-            "service_code": self._network.ussd.service_code,
-            "shortcode": self._network.sms.shortcode,
+            "services": [
+                {"service_code": service.service_code, "shortcode": service.shortcode}
+                for service in self._network.services
+            ],
             "pin": self._pin,  # of everyone in the development world; shown as a hint
             "phones": [h.as_json() for h in tower.handsets.values() if h.shown],
             "wire": [asdict(exchange) for exchange in tower.wire],

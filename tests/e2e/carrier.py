@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from sim.africastalking import Account
-from sim.callbacks import Application
 from sim.network import Network
 from sim.serve import Serving, simulator
+from sim.services import Account, Application, Service
 
 T = TypeVar("T")
 START_S = 20.0
@@ -22,7 +21,8 @@ class Carrier:
     """Takes the official SDK's calls, fills inboxes, posts delivery reports back."""
 
     def __init__(self, port: int, callbacks: str, account: Account) -> None:
-        self._serving = Serving(Application.under(callbacks), port=port, account=account)
+        service = Service(Application.under(callbacks), account=account)
+        self._serving = Serving((service,), port=port)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._up: concurrent.futures.Future[Network] = concurrent.futures.Future()

@@ -26,7 +26,7 @@ from gateway.stores.tables import Message, table_of
 from ledger_client.genesis import Bank, Peer, dump_genesis, genesis
 from ledger_client.iroha1 import Iroha1
 from ledger_client.keys import SigningKey, load_key, save_key
-from sim.africastalking import Account
+from sim.services import Account
 
 HOST = "127.0.0.1"
 SECRET = "e2e-callback-secret-0123456789"

@@ -3,7 +3,9 @@
 It is a legitimate peer: the network must drive any such application, not only our gateway.
 """
 
+import contextlib
 import itertools
+import random
 import socket
 from dataclasses import dataclass, field
 
@@ -14,11 +16,12 @@ from aiohttp.test_utils import TestServer
 from desk_page import CHROMIUM
 from playwright.async_api import async_playwright
 
-from sim.africastalking import Account, RestApi
-from sim.callbacks import Application, Poster
+from sim.africastalking import RestApi
+from sim.callbacks import Poster
 from sim.ledger_view import LedgerView
 from sim.network import Network
 from sim.people import load_people
+from sim.services import Account, Application, Service
 from sim.web.app import build_app
 
 HOME = "1 Send\n2 Change PIN"
@@ -106,23 +109,34 @@ async def base(demo):
 
 
 @pytest.fixture
-async def network(base, now):
+async def carrier(now):
+    """Makes networks, of the services it is told."""
     count = itertools.count(1)
-    async with aiohttp.ClientSession() as http:
+    made = []
+
+    def of(*services):
         network = Network(
-            Application.under(base),
-            Poster(http),
-            now=now,
-            entropy=lambda n: next(count).to_bytes(n, "big"),
+            services, Poster(http), now=now, entropy=lambda n: next(count).to_bytes(n, "big")
         )
-        network.tower.add(load_people().everyone)
-        yield network
-        await network.tower.close()
+        made.append(network)
+        return network
+
+    async with aiohttp.ClientSession() as http:
+        yield of
+        for network in made:
+            await network.tower.close()
+
+
+@pytest.fixture
+async def network(base, carrier):
+    account = Account("sandbox", "a-key")
+    people = load_people().everyone
+    return carrier(Service(Application.under(base), account=account, people=people))
 
 
 @pytest.fixture
 def rest(network):
-    return RestApi(network, Account("sandbox", "a-key"))
+    return RestApi(network)
 
 
 @pytest.fixture
@@ -151,11 +165,14 @@ async def browser():
 
 @pytest.fixture
 def ports():
-    """Three free ones: simulator, gateway, ledger."""
-    sockets = [socket.socket() for _ in range(3)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    found = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return found
+    """Three free ones, of simulator, gateway, ledger, and room behind the last two for more."""
+    while True:
+        first = random.SystemRandom().randrange(12_000, 32_000)  # nobody's outgoing connection
+        with contextlib.ExitStack() as sockets:
+            try:
+                for port in range(first, first + 7):
+                    one = sockets.enter_context(socket.socket())
+                    one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first, first + 1, first + 3

@@ -6,7 +6,8 @@ from playwright.async_api import expect
 from rich.console import Console
 
 from sim.people import PEOPLE
-from sim.up import World, world_up
+from sim.up import world_up
+from sim.world import World
 
 DARA, THIDA, BOPHA = "+85512345601", "+85512345602", "+85512345605"
 # Argon2, a follower's round and a first render, on a busy machine.

@@ -4,7 +4,9 @@ import re
 import pytest
 
 from sim.handset import IDLE, NETWORK_PROBLEM, network_of
+from sim.people import Person
 from sim.repeats import AFTER_S, FOR_S
+from sim.services import Application, Service
 from sim.tower import NetworkError
 from sim.ussd import IDLE_S, SESSION_S
 
@@ -89,8 +91,8 @@ async def test_a_page_too_long_is_shown_with_a_complaint(network, demo):
     assert screen.problem == "81 UCS-2 do not fit the 80 of a USSD page"
 
 
-async def test_an_application_that_is_not_there_is_a_network_problem(network):
-    network.ussd._application = type(network.ussd._application)("http://127.0.0.1:1/ussd")
+async def test_an_application_that_is_not_there_is_a_network_problem(carrier):
+    network = carrier(Service(Application("http://127.0.0.1:1/ussd")))
     screen = await network.ussd.dial(DARA, "*855#")
     assert screen.kind == "error"
     assert "not listening" in screen.problem
@@ -274,3 +276,28 @@ async def test_what_is_delivered_is_unread_and_reported(network, demo):
 )
 def test_the_operator_follows_from_the_prefix(msisdn, expected):
     assert network_of(msisdn) == expected
+
+
+# --- several applications -----------------------------------------------------------------------
+
+
+async def test_each_code_and_each_shortcode_has_its_own_application(base, carrier, demo):
+    theirs = Service(Application(f"{base}/ussd"), "*856#", "856", people=(Person(THIDA, "T", "x"),))
+    network = carrier(Service(Application.under(base), people=(Person(DARA, "D", "y"),)), theirs)
+    for code in ("*855#", "*856*1#"):
+        await network.ussd.dial(DARA, code)
+        network.ussd.end(DARA)
+    assert [form["serviceCode"] for form in demo.of("ussd")] == ["*855#", "*856#"]
+    await network.tower.drain()
+    assert [form["serviceCode"] for form in demo.of("events")] == ["*855#"]  # theirs has no such
+    assert network.sms.send(THIDA, "BAL").peer == "856"
+    assert network.sms.send(DARA, "BAL", "856").state == "failed"
+    screen = await network.ussd.dial(DARA, "*1#")
+    assert screen.problem == "only *855# and *856# are served"
+
+
+async def test_who_is_with_two_banks_has_one_phone(base, carrier):
+    people = (Person(DARA, "Sok Dara", "agent"),), (Person(DARA, "Sok Dara", "subscriber at B"),)
+    services = (Service(Application(base), people=one) for one in people)
+    handset = carrier(*services).tower.handset(DARA)
+    assert handset.about == "agent · also subscriber at B"

@@ -5,13 +5,13 @@ import aiohttp
 import pytest
 from rich.console import Console
 
-from sim.callbacks import Application
 from sim.lines import DirectLine, LineError, SimulatorLine
 from sim.load import Load, bodies, run_load
 from sim.phone import TerminalPhone, international
 from sim.record import Recorder
 from sim.run import play, run_files
 from sim.serve import Serving, network_for
+from sim.services import Application, Service
 from sim.templates import literal
 from sim.transcript import parse, write
 
@@ -116,7 +116,7 @@ async def test_a_complaint_may_be_expected_word_by_word(line):
 
 
 async def test_nobody_listening_is_no_page():
-    async with network_for(Serving(Application("http://127.0.0.1:1/"))) as network:
+    async with network_for(Serving((Service(Application("http://127.0.0.1:1/")),))) as network:
         played = await play(parse(ANY_PAGE), DirectLine(network))
     assert played.difference.why
 

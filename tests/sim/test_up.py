@@ -29,6 +29,44 @@ dial *855*1*012345602#
 sms to +85512345602 | {_}6,000 KHR{_}
 """
 
+ACROSS = """\
+# Money goes to another bank, and back
+phone +85512345601 en
+dial *855*1#
+  | ...
+> 012345603
+  | At which bank?
+  | 1 Mekong Bank
+  | 2 Tonle Bank
+  | ...
+> 2
+  | ...
+> 1
+  | ...
+> 6000
+  | ...
+{pin}
+  | {_}6,000 KHR{_}
+  | ...
+  (end)
+sms to +85512345603 | {_}6,000 KHR{_}Mekong Bank{_}
+
+phone +85512345611 en
+dial *856*1*012345601*1*7000#
+  | ...
+{pin}
+  | {_}7,000 KHR{_}
+  | ...
+  (end)
+sms to +85512345601 | {_}7,000 KHR{_}Tonle Bank{_}
+
+phone +85512345601 en
+dial *855*7#
+  | To which bank?
+  | 1 Tonle Bank
+  | ...
+"""
+
 
 async def sim(*args):
     return await asyncio.create_subprocess_exec(
@@ -39,11 +77,11 @@ async def sim(*args):
     )
 
 
-def up(tmp_path, ports):
+def up(tmp_path, ports, *more):
     port, gateway, ledger = ports
     return sim(
         *("up", "--state", tmp_path / "state", "--port", port),
-        *("--gateway-port", gateway, "--ledger-port", ledger),
+        *("--gateway-port", gateway, "--ledger-port", ledger, *more),
     )
 
 
@@ -117,6 +155,25 @@ async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports
     finally:
         await stopped(process, signal.SIGTERM)
     assert nobody_listens(ports)
+
+
+async def test_two_banks_pay_each_other(tmp_path, ports, monkeypatch):
+    monkeypatch.setenv("GATEWAY_ARGON2_MIB", "1")
+    monkeypatch.setenv("GATEWAY_ARGON2_OPS", "1")
+    process = await up(tmp_path, ports, "--banks", 2)
+    try:
+        told = await running(process)
+        assert re.search(rf"http://127.0.0.1:{ports[1] + 1} \(process \d+\) of Tonle Bank", told)
+        file = tmp_path / "across.txt"
+        file.write_text(ACROSS)
+        await plays(ports[0], file)
+        held = await asyncio.to_thread(balances, ports[0])
+        assert (held["85512345603@tonle"], held["85512345611@tonle"]) == ("106000", "293000")
+        assert held["85512345601@bank"] == "401000"
+    finally:
+        code, _ = await stopped(process)
+    assert code == 0
+    assert nobody_listens([*ports, ports[1] + 1])
 
 
 async def test_a_dead_part_is_named_with_the_end_of_its_log(tmp_path, ports):

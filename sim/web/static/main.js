@@ -14,7 +14,7 @@ const phones = new Map(); // msisdn -> last state
 const chips = new Map(); // msisdn -> chip
 const ledger = new LedgerPane(phones);
 const wire = new WirePane(phones);
-const context = { service_code: "", shortcode: "" };
+const context = { services: [] };
 let chosen = recall();
 
 async function post(path, fields) {
@@ -52,7 +52,7 @@ function setLink(state, words) {
 function hear(change) {
   switch (change.type) {
     case "everything":
-      Object.assign(context, { service_code: change.service_code, shortcode: change.shortcode });
+      context.services = change.services;
       showTry(change);
       change.phones.forEach(showPhone);
       wire.reset(change.wire);
@@ -70,8 +70,13 @@ function hear(change) {
   }
 }
 
-function showTry({ service_code, shortcode, pin }) {
-  const words = ["Dial ", code(service_code), " or text ", code(shortcode)];
+function showTry({ services, pin }) {
+  const words = services.flatMap(({ service_code, shortcode }, position) => [
+    position ? ", " : "Dial ",
+    code(service_code),
+    " or text ",
+    code(shortcode),
+  ]);
   if (pin) words.push(" · everyone’s PIN is ", code(pin));
   document.getElementById("try").replaceChildren(...words);
 }

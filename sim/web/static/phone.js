@@ -82,6 +82,11 @@ export class PhoneView {
 
   // --- what is on the screen -----------------------------------------------------------------
 
+  /** The codes this phone suggests: its bank's, or just any. */
+  get #service() {
+    return this.#state.service_code ? this.#state : this.#context.services[0];
+  }
+
   get #view() {
     const { kind } = this.#state.screen;
     return kind === "idle" ? this.#doing : kind; // … or wait | menu | end | error
@@ -112,7 +117,7 @@ export class PhoneView {
       const clock = make("div", "home-clock", minuteOf(Date.now() / 1000));
       const who = make("div", "home-name", name || spaced(this.#state.msisdn));
       const news = unread === 1 ? "1 new message" : `${unread} new messages`;
-      const hint = make("div", "home-hint", unread ? news : `dial ${this.#context.service_code}`);
+      const hint = make("div", "home-hint", unread ? news : `dial ${this.#service.service_code}`);
       this.page.replaceChildren(clock, who, hint);
     } else if (view === "message") {
       const sms = this.#state.messages.find((one) => one.id === this.#open);
@@ -310,7 +315,7 @@ export class PhoneView {
   #send() {
     switch (this.#view) {
       case "home":
-        this.line.value = this.#lastDialled || this.#context.service_code;
+        this.line.value = this.#lastDialled || this.#service.service_code;
         this.#do("dial");
         break;
       case "dial":
@@ -390,7 +395,7 @@ export class PhoneView {
   }
 
   #write(to) {
-    this.to.value = to ?? this.#context.shortcode;
+    this.to.value = to ?? this.#service.shortcode;
     this.text.value = "";
     this.#tap.rest();
     this.#do("compose");
