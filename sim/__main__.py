@@ -1,4 +1,4 @@
-"""The command line: `ussd-sim up | serve | phone | run`."""
+"""The command line: `ussd-sim up | serve | phone | peer | run`."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from rich.text import Text
 from sim.children import ChildFailed
 from sim.founding import CannotStart
 from sim.lines import DirectLine, Line, LineError, SimulatorLine
+from sim.manners import Manner
 from sim.people import PEOPLE, load_people
 from sim.phone import TerminalPhone, international, typed_lines
 from sim.record import Recorder
@@ -108,8 +109,8 @@ def _welcome(world: World, gateway_pids: list[int]) -> Panel:
 
 
 ACROSS = (
-    "Across banks: send to 012 345 611, or to 012 345 603, who has a wallet at both;"
-    " Tonle Bank's\ncode is *856#. To a bank account: *855*7#.\n"
+    "Across banks: send to 012 345 611, or to 012 345 603 with a wallet at each.\n"
+    "Tonle Bank's code is *856#. To a bank account: *855*7#.\n"
 )
 
 
@@ -179,6 +180,25 @@ def phone(
     finally:
         if record and recorder:
             record.write_text(write(recorder.transcript), encoding="utf-8")
+
+
+@app.command()
+def peer(
+    number: Annotated[int | None, typer.Argument(help="Which peer, from 1; all are told.")] = None,
+    manner: Annotated[Manner, typer.Argument(help="What it is from now on.")] = Manner.UP,
+    *,
+    sim: Sim = SIMULATOR,
+) -> None:
+    """See how the ledger's peers behave; stop one, start it again, make it slow or lie."""
+
+    async def order() -> None:
+        async with aiohttp.ClientSession(trust_env=False) as http:
+            line = SimulatorLine(http, sim)
+            told = await (line.peers() if number is None else line.peer(number, manner))
+        for each in told["peers"]:
+            out.print(f"{each['number']}  {each['address']}  {each['manner']}", highlight=False)
+
+    _run(order())
 
 
 @app.command()

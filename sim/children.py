@@ -50,6 +50,12 @@ class Child:
 
     pid: int
     ends: "asyncio.Task[None]"
+    stdin: asyncio.StreamWriter | None = None
+
+    def tell(self, line: str) -> None:
+        """Give it one line on its standard input, if it listens there."""
+        if self.stdin is not None:
+            self.stdin.write(f"{line}\n".encode())
 
 
 def _length(log: Path) -> int:
@@ -58,7 +64,7 @@ def _length(log: Path) -> int:
 
 
 async def _start(
-    args: Sequence[str], env: Mapping[str, str], log: Path
+    args: Sequence[str], env: Mapping[str, str], log: Path, *, told: bool = False
 ) -> asyncio.subprocess.Process:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
@@ -67,7 +73,7 @@ async def _start(
             *("-m", "sim.tethered"),
             *args,
             env=dict(env),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if told else asyncio.subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             start_new_session=True,
@@ -88,18 +94,18 @@ async def complete(name: str, args: Sequence[str], env: Mapping[str, str], log: 
 
 @contextlib.asynccontextmanager
 async def running(
-    name: str, args: Sequence[str], env: Mapping[str, str], log: Path
+    name: str, args: Sequence[str], env: Mapping[str, str], log: Path, *, told: bool = False
 ) -> AsyncIterator[Child]:
-    """A process that runs while the block does."""
+    """A process that runs while the block does; `told`: it listens to `Child.tell`."""
     began = _length(log)
-    process = await _start(args, env, log)
+    process = await _start(args, env, log, told=told)
 
     async def watch() -> None:
         raise ChildFailed(name, await process.wait(), log, began)
 
     watching = asyncio.get_running_loop().create_task(watch())
     try:
-        yield Child(process.pid, watching)
+        yield Child(process.pid, watching, process.stdin)
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError, ChildFailed):

@@ -55,16 +55,24 @@ class SimulatorLine:
         self._base = base.rstrip("/")
 
     async def open(self, msisdn: str) -> State:
-        return await self._call("POST", "", {"msisdn": msisdn})
+        return await self._call("POST", "/phones", {"msisdn": msisdn})
 
     async def look(self, msisdn: str) -> State:
-        return await self._call("GET", f"/{msisdn}")
+        return await self._call("GET", f"/phones/{msisdn}")
 
     async def act(self, msisdn: str, name: str, **fields: str) -> State:
-        return await self._call("POST", f"/{msisdn}/{name}", fields)
+        return await self._call("POST", f"/phones/{msisdn}/{name}", fields)
+
+    async def peers(self) -> State:
+        """The ledger's peers, and how each behaves."""
+        return await self._call("GET", "/peers")
+
+    async def peer(self, number: int, manner: str) -> State:
+        """Make one of them behave otherwise."""
+        return await self._call("POST", f"/peers/{number}", {"manner": manner})
 
     async def _call(self, method: str, path: str, fields: dict[str, str] | None = None) -> State:
-        url = f"{self._base}/api/phones{path}"
+        url = f"{self._base}/api{path}"
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with self._http.request(method, url, json=fields, timeout=timeout) as response:

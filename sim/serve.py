@@ -14,6 +14,7 @@ from sim.africastalking import RestApi
 from sim.callbacks import Poster
 from sim.ledger_view import Followed, LedgerView
 from sim.network import Network
+from sim.peers import Peers
 from sim.services import Service
 from sim.web.app import build_app
 
@@ -29,6 +30,7 @@ class Serving:
     port: int = 8800
     pin: str = ""
     ledger: Followed | None = None
+    peers: Peers | None = None
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +62,8 @@ async def simulator(serving: Serving) -> AsyncIterator[Network]:
     """A simulator that listens until the block is left."""
     async with network_for(serving) as network:
         view = LedgerView() if serving.ledger is not None else None
-        app = build_app(network, RestApi(network), view, pin=serving.pin)
+        rest = RestApi(network)
+        app = build_app(network, rest, view, serving.peers, pin=serving.pin)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         following: asyncio.Task[None] | None = None

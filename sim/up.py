@@ -25,6 +25,7 @@ from ledger_client.trust import Trust
 from sim.callbacks import OK
 from sim.children import Child, clean_environment, complete, running
 from sim.founding import CannotStart, found
+from sim.peers import Peers
 from sim.people import load_people
 from sim.serve import Serving, simulator
 from sim.world import FIRST, Member, World
@@ -62,14 +63,17 @@ async def world_up(world: World, console: Console) -> AsyncIterator[Running]:
             found(world.genesis, keys, world.peer_keys)
         with _step(console, f"development ledger on {', '.join(world.ledger_addresses)}"):
             ledger_runs = await stack.enter_async_context(_ledger(world))
-            ledger = await _client(world, stack)
+            trust = _trust(world)
+            ledger = _client(world, trust)
+            stack.push_async_callback(ledger.close)
             await _until(ledger.healthy, "the ledger", ledger_runs.ends)
         services = [
             member.service(api_key, alone=world.banks == 1)
             for member, api_key in zip(members, api_keys, strict=True)
         ]
         pin = load_people(world.people).pin
-        serving = Serving(tuple(services), port=world.port, pin=pin, ledger=ledger)
+        peers = Peers(world.ledger_addresses, ledger_runs.tell, trust.supermajority)
+        serving = Serving(tuple(services), world.port, pin=pin, ledger=ledger, peers=peers)
         await stack.enter_async_context(simulator(serving))
         with _step(console, f"gateway on {' and '.join(member.url for member in members)}"):
             gateways = await each(lambda member, env: _gateway(world, member, env, stack))
@@ -98,15 +102,16 @@ async def _gateway(
     return runs
 
 
-async def _client(world: World, stack: contextlib.AsyncExitStack) -> Iroha1:
-    """The simulator's own eyes on the ledger; it believes signed blocks only, as gateways do."""
-    trust = Trust()
+def _trust(world: World) -> Trust:
     with contextlib.suppress(GenesisError, ValueError):  # the ledger itself says what is wrong
-        trust = pinned(json.loads(world.genesis.read_text()))
+        return pinned(json.loads(world.genesis.read_text()))
+    return Trust()
+
+
+def _client(world: World, trust: Trust) -> Iroha1:
+    """The simulator's own eyes on the ledger; it believes signed blocks only, as gateways do."""
     opener_key = load_key(world.members[0].keys / "opener.key")
-    ledger = Iroha1(world.ledger_addresses, f"opener@{FIRST.domain}", opener_key, trust=trust)
-    stack.push_async_callback(ledger.close)
-    return ledger
+    return Iroha1(world.ledger_addresses, f"opener@{FIRST.domain}", opener_key, trust=trust)
 
 
 def _ledger(world: World) -> contextlib.AbstractAsyncContextManager[Child]:
@@ -115,11 +120,12 @@ def _ledger(world: World) -> contextlib.AbstractAsyncContextManager[Child]:
         "the development ledger",
         [
             *("-m", "sim.ledger", "--data", str(folder), "--port", str(world.ledger_port)),
-            *("--genesis", str(world.genesis)),
+            *("--genesis", str(world.genesis), "--orders"),
             *(part for path in world.peer_keys for part in ("--peer-key", str(path))),
         ],
         clean_environment(),
         world.log("ledger"),
+        told=True,
     )
 
 

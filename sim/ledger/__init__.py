@@ -7,7 +7,8 @@ Bottom up: `amounts`, `refusals`, `world`; the rules, stateless in `rules` and `
 stateful in `actor` and `commands`; `pool`, `store`, `deciding`, `genesis`, then the `chain`. Each
 `peer` has its `statuses`; `rounds` bring peers to a block. Questions come by `queries` to `answers`
 and `tx_answers` (`answering`, `histories`). What callers see of a peer is its `face`, spoiled by
-`misbehaviour` and `lies` where a test wants that; `wire` is gRPC, `server` starts and stops.
+`misbehaviour` and `lies` where a test wants that; `wire` is gRPC, `server` starts and stops, and
+`orders` let whoever started it spoil a peer.
 """
 
 from sim.ledger.chain import Settings

@@ -14,6 +14,7 @@ import uvloop
 from ledger_client.keys import SigningKey, load_key
 from ledger_client.ledger import LedgerError
 from sim.ledger import BadGenesis, PortTaken, Settings, serve
+from sim.ledger.orders import take_orders
 from sim.ledger.refusals import Profile
 
 
@@ -30,6 +31,9 @@ def main(
     block_ms: Annotated[int, typer.Option(min=1, help="Milliseconds between rounds.")] = 200,
     block_most: Annotated[int, typer.Option(min=1, help="Transactions per block.")] = 1000,
     profile: Annotated[Profile, typer.Option(help="Whose error codes to speak.")] = "rocksdb",
+    orders: Annotated[
+        bool, typer.Option("--orders", help="Take orders like `2 silent` on standard input.")
+    ] = False,
     ursa: Annotated[bool, typer.Option(help="Take ed0120… keys too, unlike a stock peer.")] = False,
 ) -> None:
     """Run an Iroha 1.6 network for development: one peer, or several of one chain."""
@@ -37,7 +41,8 @@ def main(
     settings = Settings(block_ms=block_ms, block_most=block_most, profile=profile, ursa=ursa)
     try:
         block = json.loads(genesis.read_text())
-        uvloop.run(_run(data, block, [load_key(it) for it in peer_key], port, settings))
+        keys = [load_key(it) for it in peer_key]
+        uvloop.run(_run(data, block, keys, port, settings, orders=orders))
     except PortTaken as error:
         sys.exit(f"{error}; choose another with --port")
     except BadGenesis as error:
@@ -53,7 +58,13 @@ def _collect_seldom() -> None:
 
 
 async def _run(
-    data: Path, genesis: dict[str, Any], keys: list[SigningKey], port: int, settings: Settings
+    data: Path,
+    genesis: dict[str, Any],
+    keys: list[SigningKey],
+    port: int,
+    settings: Settings,
+    *,
+    orders: bool,
 ) -> None:
     server = await serve(data, genesis, *keys, port=port, settings=settings)
     where = ", ".join(server.addresses)
@@ -64,6 +75,7 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
     stopping = asyncio.create_task(asked_to_stop.wait())
     failing = asyncio.create_task(server.failure())
+    obeying = asyncio.create_task(take_orders(server)) if orders else None
     try:
         await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
         if failing.done():
@@ -71,6 +83,8 @@ async def _run(
     finally:
         stopping.cancel()
         failing.cancel()
+        if obeying:
+            obeying.cancel()
         await server.stop()
 
 

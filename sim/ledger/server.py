@@ -57,6 +57,11 @@ class PeerServer:
         return self._peer.key
 
     @property
+    def runs(self) -> bool:
+        """Does it listen? Not before `start`, nor after `stop`."""
+        return self._server is not None
+
+    @property
     def height(self) -> int:
         """How far it has heard of the chain."""
         return self._peer.height

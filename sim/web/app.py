@@ -10,6 +10,8 @@
     POST /api/phones/{msisdn}/end|expire  {}
     POST /api/phones/{msisdn}/sms         {"text", "to"?}
     POST /api/phones/{msisdn}/read        {"id"?}
+    GET  /api/peers                       the ledger's peers, where they can be played with
+    POST /api/peers/{number}              {"manner"}            up | stopped | slow | silent | lying
 
 Anything wrong is 4xx with {"error": a sentence}.
 """
@@ -25,7 +27,9 @@ from sim.acts import ACTS, BadAct, act
 from sim.africastalking import RestApi
 from sim.ledger_view import LedgerView
 from sim.loopback import add_policy, only_here
+from sim.manners import Manner
 from sim.network import Network
+from sim.peers import NoSuchPeer, Peers
 from sim.tower import NetworkError
 from sim.web.live import Live
 
@@ -40,9 +44,10 @@ Fields = dict[str, Any]
 class Pages:
     """The handlers."""
 
-    def __init__(self, network: Network, live: Live) -> None:
+    def __init__(self, network: Network, live: Live, peers: Peers | None) -> None:
         self._network = network
         self._live = live
+        self._peers = peers
 
     def add_to(self, app: web.Application) -> None:
         """Routes of the page and of the API."""
@@ -54,6 +59,10 @@ class Pages:
         router.add_post("/api/phones", self._add)
         router.add_get("/api/phones/{msisdn}", self._phone)
         router.add_post(f"/api/phones/{{msisdn}}/{{act:{'|'.join(ACTS)}}}", self._act)
+
+        if self._peers is not None:
+            router.add_get("/api/peers", self._all_peers)
+            router.add_post("/api/peers/{number:[0-9]{1,3}}", self._peer)
 
     async def _act(self, request: web.Request) -> web.Response:
         msisdn = _msisdn(request.match_info["msisdn"])
@@ -85,15 +94,33 @@ class Pages:
             tower.put(tower.handset(msisdn))
         return web.json_response(tower.handset(msisdn).as_json(), status=201)
 
+    async def _all_peers(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._live.peers())
+
+    async def _peer(self, request: web.Request) -> web.Response:
+        manner = (await _fields(request)).get("manner")
+        if self._peers is None or manner not in tuple(Manner):
+            raise _refused(400, f"a peer is one of {', '.join(Manner)}")
+        try:
+            self._peers.become(int(request.match_info["number"]), Manner(manner))
+        except NoSuchPeer as error:
+            raise _refused(400, str(error)) from error
+        return await self._all_peers(request)
+
 
 def build_app(
-    network: Network, rest: RestApi, ledger: LedgerView | None, *, pin: str = ""
+    network: Network,
+    rest: RestApi,
+    ledger: LedgerView | None,
+    peers: Peers | None = None,
+    *,
+    pin: str = "",
 ) -> web.Application:
     """Everything the simulator serves on its one port; `pin` is told as a hint."""
     app = web.Application(middlewares=[only_here], client_max_size=BODY_MAX)
     app.on_response_prepare.append(add_policy)
-    live = Live(network, ledger, pin)
-    Pages(network, live).add_to(app)
+    live = Live(network, ledger, peers, pin)
+    Pages(network, live, peers).add_to(app)
     rest.add_to(app)
     app.cleanup_ctx.append(live.run)
     app.on_shutdown.append(live.close)

@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 from sim.handset import Handset
 from sim.ledger_view import LedgerView
 from sim.network import Network
+from sim.peers import Peers
 from sim.tower import Change
 
 QUEUE_MAX = 500
@@ -23,9 +24,12 @@ HEARTBEAT_S = 20.0
 class Live:
     """Fans changes out to every page."""
 
-    def __init__(self, network: Network, ledger: LedgerView | None, pin: str = "") -> None:
+    def __init__(
+        self, network: Network, ledger: LedgerView | None, peers: Peers | None, pin: str = ""
+    ) -> None:
         self._network = network
         self._ledger = ledger
+        self._peers = peers
         self._pin = pin
         self._pages: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
 
@@ -42,13 +46,20 @@ class Live:
             "phones": [h.as_json() for h in tower.handsets.values() if h.shown],
             "wire": [asdict(exchange) for exchange in tower.wire],
             "ledger": self._ledger.as_json() if self._ledger else None,
+            "peers": self.peers(),
         }
+
+    def peers(self) -> dict[str, object] | None:
+        """The ledger's peers, if they can be played with."""
+        return self._peers.as_json() if self._peers else None
 
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Watch while the application runs."""
         stop = [self._network.tower.watch(self._changed)]
         if self._ledger is not None:
             stop.append(self._ledger.watch(self._ledger_changed))
+        if self._peers is not None:
+            stop.append(self._peers.watch(self._peers_changed))
         yield
         for unwatch in stop:
             unwatch()
@@ -85,6 +96,9 @@ class Live:
     def _ledger_changed(self) -> None:
         if self._ledger is not None:
             self._send({"type": "ledger", "ledger": self._ledger.as_json()})
+
+    def _peers_changed(self) -> None:
+        self._send({"type": "peers", "peers": self.peers()})
 
     def _send(self, change: dict[str, object]) -> None:
         if not self._pages:

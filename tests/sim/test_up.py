@@ -68,6 +68,18 @@ dial *855*7#
 """
 
 
+STILL = """\
+# Whatever one peer does
+phone +85512345601 en
+dial *855*1*012345602*1*6100#
+  | ...
+{pin}
+  | ...
+  (end)
+sms to +85512345602 | {_}6,100 KHR{_}
+"""
+
+
 async def sim(*args):
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sim", *map(str, args)),
@@ -157,10 +169,17 @@ async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports
     assert nobody_listens(ports)
 
 
-async def test_two_banks_pay_each_other(tmp_path, ports, monkeypatch):
+async def peers_are(port, *words):
+    telling = await sim("peer", *words, "--sim", f"http://127.0.0.1:{port}")
+    said, _ = await telling.communicate()
+    assert telling.returncode == 0, said.decode()
+    return [line.split()[-1] for line in said.decode().splitlines()]
+
+
+async def test_two_banks_pay_though_a_peer_is_stopped_and_one_lies(tmp_path, ports, monkeypatch):
     monkeypatch.setenv("GATEWAY_ARGON2_MIB", "1")
     monkeypatch.setenv("GATEWAY_ARGON2_OPS", "1")
-    process = await up(tmp_path, ports, "--banks", 2)
+    process = await up(tmp_path, ports, "--banks", 2, "--peers", 4)
     try:
         told = await running(process)
         assert re.search(rf"http://127.0.0.1:{ports[1] + 1} \(process \d+\) of Tonle Bank", told)
@@ -170,10 +189,19 @@ async def test_two_banks_pay_each_other(tmp_path, ports, monkeypatch):
         held = await asyncio.to_thread(balances, ports[0])
         assert (held["85512345603@tonle"], held["85512345611@tonle"]) == ("106000", "293000")
         assert held["85512345601@bank"] == "401000"
+        await peers_are(ports[0], 1, "stopped")
+        assert nobody_listens([ports[2]])
+        assert await peers_are(ports[0], 2, "lying") == ["stopped", "lying", "up", "up"]
+        file.write_text(STILL)
+        await plays(ports[0], file)
     finally:
         code, _ = await stopped(process)
     assert code == 0
     assert nobody_listens([*ports, ports[1] + 1])
+    state = tmp_path / "state"
+    assert "peer 2 lying" in (state / "logs/ledger.log").read_text()
+    log = (state / "logs/gateway.log").read_text()
+    assert "Traceback" not in log
 
 
 async def test_a_dead_part_is_named_with_the_end_of_its_log(tmp_path, ports):

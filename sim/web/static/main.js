@@ -2,6 +2,7 @@
 
 import { PhoneView } from "./phone.js";
 import { LedgerPane, WirePane } from "./panes.js";
+import { PeersPane } from "./peers.js";
 
 const desk = document.getElementById("desk");
 const people = document.getElementById("people");
@@ -14,6 +15,7 @@ const phones = new Map(); // msisdn -> last state
 const chips = new Map(); // msisdn -> chip
 const ledger = new LedgerPane(phones);
 const wire = new WirePane(phones);
+const peers = new PeersPane((number, manner) => post(`/api/peers/${number}`, { manner }));
 const context = { services: [] };
 let chosen = recall();
 
@@ -57,6 +59,10 @@ function hear(change) {
       change.phones.forEach(showPhone);
       wire.reset(change.wire);
       ledger.show(change.ledger);
+      peers.show(change.peers);
+      break;
+    case "peers":
+      peers.show(change.peers);
       break;
     case "phone":
       showPhone(change.phone);
