@@ -6,13 +6,12 @@ from typing import Literal
 
 from menus.encoding import Encoding, encoding_of, segments, size
 from sim.services import Service
-from sim.wire import MASK, asks_secret
+from sim.wire import MASK, asks_secret, secrets_in, without
 
 # What phones and networks really say; the application's own fault is told in `Screen.problem`.
 NETWORK_PROBLEM = "Connection problem or invalid MMI code."
 SEPTETS_MAX, UNITS_MAX = 182, 80  # 160 octets of a USSD string
 MESSAGES_KEPT = 200
-PIN_LEAST = 4
 
 # Operator, MCC+MNC as Africa's Talking sends it, mobile prefixes without the leading zero.
 NETWORKS = (
@@ -92,9 +91,13 @@ class Session:
     def masked(self) -> str:
         """The same for eyes: no PIN in it, also where the same digits were typed elsewhere."""
         pairs = zip(self.inputs, self.secrets, strict=True)
-        hidden = {text for text, secret in pairs if secret and len(text) >= PIN_LEAST}
+        return "*".join(MASK if secret else self.hide(text) for text, secret in pairs)
+
+    def hide(self, text: str) -> str:
+        """A text without what must not be seen of this session's answers."""
         pairs = zip(self.inputs, self.secrets, strict=True)
-        return "*".join(MASK if secret or text in hidden else text for text, secret in pairs)
+        hidden = (secrets_in(typed, asked=secret) for typed, secret in pairs)
+        return without(set().union(*hidden), text)
 
     def say(self, text: str, *, secret: bool) -> None:
         self.inputs.append(text)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -13,6 +14,7 @@ from aiohttp import web
 from sim.africastalking import RestApi
 from sim.callbacks import Poster
 from sim.ledger_view import Followed, LedgerView
+from sim.memory import Memory
 from sim.network import Network
 from sim.peers import Peers
 from sim.services import Service
@@ -31,6 +33,7 @@ class Serving:
     pin: str = ""
     ledger: Followed | None = None
     peers: Peers | None = None
+    memory: Path | None = None  # the file of what phones and wire log keep over a restart
 
 
 @contextlib.asynccontextmanager
@@ -51,10 +54,27 @@ async def network_for(serving: Serving) -> AsyncIterator[Network]:
         )
         ticking = asyncio.get_running_loop().create_task(network.run())
         try:
-            yield network
+            async with _remembering(serving.memory, network):
+                yield network
         finally:
             ticking.cancel()
             await network.tower.close()
+
+
+@contextlib.asynccontextmanager
+async def _remembering(file: Path | None, network: Network) -> AsyncIterator[None]:
+    """What phones and wire log held the last time is there, and will be the next time."""
+    if file is None:
+        yield
+        return
+    memory = Memory(file, network.tower)
+    memory.recall()
+    keeping = asyncio.get_running_loop().create_task(memory.keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        memory.save()
 
 
 @contextlib.asynccontextmanager

@@ -37,7 +37,7 @@ class SmsCentre:
         service = self._services.get(peer)
         if service is None:
             if peer in self._tower.handsets:
-                self._receive(peer, Sms(sms.id, msisdn, text, sms.at))
+                self._receive(peer, Sms(sms.id, msisdn, sms.text, sms.at))
         elif service.application.sms:
             sms.state = "sending"
             self._to_application(service, handset, sms, text)

@@ -73,7 +73,10 @@ async def world_up(world: World, console: Console) -> AsyncIterator[Running]:
         ]
         pin = load_people(world.people).pin
         peers = Peers(world.ledger_addresses, ledger_runs.tell, trust.supermajority)
-        serving = Serving(tuple(services), world.port, pin=pin, ledger=ledger, peers=peers)
+        memory = world.state / "phones.json"
+        serving = Serving(
+            tuple(services), world.port, pin=pin, ledger=ledger, peers=peers, memory=memory
+        )
         await stack.enter_async_context(simulator(serving))
         with _step(console, f"gateway on {' and '.join(member.url for member in members)}"):
             gateways = await each(lambda member, env: _gateway(world, member, env, stack))

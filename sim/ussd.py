@@ -5,6 +5,7 @@ for long: the session times out. How a session ended is told to the events URL.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from sim.callbacks import HOP_HEADER, Poster, screen_of
@@ -89,7 +90,8 @@ class Ussd:
         )
         screen = screen_of(reply)
         shown = session.masked or "(dialled)"
-        self._tower.log("ussd", handset.msisdn, shown, reply, screen.problem)
+        echoed = replace(reply, body=session.hide(reply.body))
+        self._tower.log("ussd", handset.msisdn, shown, echoed, screen.problem)
         session.turns += 1
         session.last_reply = reply.body
         if reply.hop_metadata:

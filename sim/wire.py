@@ -1,17 +1,20 @@
 """The wire log: what passed between the network and the application, with PINs masked.
 
-A ring buffer in memory, for eyes only. Nothing here reaches a file.
+A ring buffer, for eyes only. People type a PIN where it does not belong, too: so not only what a
+page asks for as a PIN is masked, but whatever is as long as one. An amount of six digits loses
+out; it can be read on the phone.
 """
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["ussd", "sms", "delivery", "event", "rest"]
 
 MASK = "••••"
+PIN_LEAST = 4
 LENGTH = 400
 SHOWN_MAX = 600
 
@@ -24,6 +27,7 @@ _ITEM = re.compile("\\s*[0-9\u17e0-\u17e9]{1,2}[ .:)\u17d4-]")
 # An SMS that says yes to something, and whatever digits it brings: a code, a PIN or both.
 _CONSENT = re.compile(r"\W*(?:yes|y|ok|oui|ndiyo|បាទ|ចាស|យល់ព្រម)(?![^\W\d_])", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
+_LONG_AS_A_PIN = re.compile(r"(?<!\d)\d{6}(?!\d)")
 _PIN_ALONE = re.compile(r"[^\w]*\d{4,8}[^\w]*")
 
 
@@ -36,6 +40,20 @@ def mask_sms(text: str) -> str:
     """An SMS from a phone as it may be shown: `YES code PIN` and a PIN sent by mistake lose it."""
     if _CONSENT.match(text) or _ASKS.search(text) or _PIN_ALONE.fullmatch(text):
         return _DIGITS.sub(MASK, text)
+    return _LONG_AS_A_PIN.sub(MASK, text)
+
+
+def secrets_in(text: str, *, asked: bool) -> set[str]:
+    """The digits of an answer that nobody must see; `asked`: its page asked for a PIN."""
+    found = (_DIGITS if asked else _LONG_AS_A_PIN).findall(text)
+    return {digits for digits in found if len(digits) >= PIN_LEAST}
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """A text in which none of these digits stand, not even divided like an amount."""
+    for digits in secrets:
+        echoed = "[ ,.]?".join(digits)
+        text = re.sub(rf"(?<!\d){echoed}(?!\d)", MASK, text)
     return text
 
 
@@ -79,6 +97,11 @@ class Wire:
         )
         self._kept.append(exchange)
         return exchange
+
+    def resume(self, exchanges: Iterable[Exchange]) -> None:
+        """Go on after these, which an earlier run had."""
+        self._kept.extend(exchanges)
+        self._count = max((exchange.number for exchange in self._kept), default=0)
 
     def __iter__(self) -> Iterator[Exchange]:
         return iter(self._kept)
