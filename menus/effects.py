@@ -254,7 +254,7 @@ class Rejected:
 
 
 class LimitKind(StrEnum):
-    """Which limit refused, in order of precedence."""
+    """Which limit refused; of several the one that leaves least, of equal ones the first here."""
 
     LEAST = "least"  # per transfer, at least `amount`
     MOST = "most"  # per transfer, at most `amount`
@@ -312,7 +312,9 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class ReadLastPayment:
-    """What became of my last payment, out or in?"""
+    """What became of my last payment, out or in; of the one with this `ref`, when it is given?"""
+
+    ref: str = ""
 
 
 class PaymentState(StrEnum):
@@ -337,7 +339,7 @@ class LastPayment:
 
 @dataclass(frozen=True, slots=True)
 class NoPayment:
-    """There is none yet."""
+    """There is none yet, or none of one's own with that ref."""
 
 
 # --- what any effect may answer ---------------------------------------------------------------

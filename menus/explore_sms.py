@@ -32,7 +32,7 @@ def write_everything(
 
 def _commands(catalogue: Catalogue) -> Iterator[str]:
     for form in map(about, catalogue.forms):
-        for word in form.sms.split()[0].split("|") if form.sms else ():
+        for word in form.sms_words:
             yield from (f"{word} {rest}".strip() for rest in WRITTEN)
 
 

@@ -165,6 +165,16 @@ class Form:
         return self.questions[self._places[name] + 1 :]
 
     @property
+    def sms_words(self) -> tuple[str, ...]:
+        """The words that open it by SMS."""
+        return tuple(self.sms.split()[0].split("|")) if self.sms else ()
+
+    @property
+    def sms_fields(self) -> tuple[str, ...]:
+        """The fields that its SMS brings. If each has a default, the word may stand alone."""
+        return tuple(self.sms.split()[1:]) if self.sms else ()
+
+    @property
     def pin(self) -> Question | None:
         """Its last question, when that is the PIN it needs."""
         last = self.questions[-1] if self.questions else None

@@ -116,7 +116,9 @@ class Money(Kind):
         if part and not currency.decimals:
             return Refusal("money.whole_riel")
         minor = int(re.sub(r"\D", "", found["whole"]) + part.ljust(currency.decimals, "0"))
-        return cls(currency, minor) if 0 < minor <= _MOST[currency] else Refusal("money.unclear")
+        if minor > _MOST[currency]:
+            return Refusal("money.unclear")
+        return cls(currency, minor) if minor else Refusal("money.zero")
 
     @property
     def show(self) -> str:

@@ -78,7 +78,9 @@ def sendable(caps: Caps, used: Used, available: int) -> Sendable:
 
 
 def refusal(money: Money, left: Sendable, *, sms: bool = False) -> OverLimit | None:
-    """Name the first limit, in order of precedence, that refuses to send `money`; None if none.
+    """Name the limit that leaves least of those that refuse to send `money`; None if none does.
+
+    So what is told may really be sent. Of equal ones it is the first in order of precedence.
 
     >>> from menus.kinds import Currency
     >>> left = sendable(Caps(100, 5000, 8000, 9000, 3, 20000, 1000), Used(day=6000), 50000)
@@ -88,10 +90,11 @@ def refusal(money: Money, left: Sendable, *, sms: bool = False) -> OverLimit | N
     """
     if money.minor < left.least:
         return OverLimit(LimitKind.LEAST, Money(money.currency, left.least))
-    for limit, room in left.rooms(sms=sms).items():
-        if money.minor > room:
-            return OverLimit(limit, Money(money.currency, room))
-    return None
+    rooms = left.rooms(sms=sms)
+    tightest = min(rooms, key=rooms.__getitem__)
+    if money.minor <= rooms[tightest]:
+        return None
+    return OverLimit(tightest, Money(money.currency, rooms[tightest]))
 
 
 def business_day(at: datetime) -> str:

@@ -128,7 +128,7 @@ def _faults(language: str, pattern: str) -> Iterator[str]:
 def _of_forms(forms: Iterable[Form], catalogue: Catalogue) -> list[str]:
     forms = tuple(forms)
     menus = [catalogue.menu_for(person.facts) for person in people(DEFAULT_LANGUAGE)]
-    words = [w for form in forms if form.sms for w in form.sms.split()[0].split("|")]
+    words = [word for form in forms for word in form.sms_words]
     unreachable = [
         form.name
         for form in forms
@@ -148,7 +148,7 @@ def _of_forms(forms: Iterable[Form], catalogue: Catalogue) -> list[str]:
 
 def _of_form(form: Form) -> Iterator[str]:
     asked = {question.field for question in form.questions}
-    for name in (form.sms or "").split()[1:]:
+    for name in form.sms_fields:
         if name not in asked:
             yield f"forms: {form.name}: its SMS names {name}, which is no field"
     secrets = [question.kind.secret for question in form.questions]

@@ -34,6 +34,7 @@ ANSWERS: Final = (
     "999999999 KHR",
     "999999.99 USD",
     "1.5 KHR",
+    "0.00",
 )
 DIALLED: Final = (
     (),
@@ -52,9 +53,12 @@ WRITTEN: Final = (
     f"1 {_TYPED_NUMBER}",
     "999999999 012345601",
     "5000 023721234",
+    f"0 {_TYPED_NUMBER}",
+    f"5000 {_TYPED_NUMBER} {PIN}",
+    worst(str, "ref")[0],
     "x",
 )
-ALSO_WRITTEN: Final = ("HELP", "", "hello", "YES", "YES 8888", f"YES 888888 {PIN}")
+ALSO_WRITTEN: Final = ("HELP", "", "hello", PIN, "YES", "YES 8888", f"YES 888888 {PIN}")
 SERVICE: Final = Service(
     bank=LONGEST_BANK,
     service_code="*855#",

@@ -38,10 +38,11 @@ from menus.reading import plain
 from menus.screens import Screens, holes_of
 from menus.text.load import Texts
 
+PINS_TRIED: Final = 3  # a text may hold many
 YES_WORDS: Final = ("YES", "Y", "បាទ", "ចាស")
 HELP_WORDS: Final = ("HELP", "INFO", "ជំនួយ", "?")
 _CODE_AND_PIN: Final = re.compile(r"\D*?(\d{3,8})\D+(\d{4,8})\D*").fullmatch
-_FILLERS: Final = re.compile(r"\b(?:to|for|ទៅ)\b", re.IGNORECASE)
+_FILLERS: Final = re.compile(r"\b(?:to|for|of|payment|ref|ទៅ)\b", re.IGNORECASE)
 _SEPARATOR: Final = re.compile(r"[\s,;:./#*+-]+")
 
 
@@ -107,8 +108,9 @@ class SmsEngine:
             return self._confirmation(rest, facts)
         if word in HELP_WORDS:
             return self._say("sms.help", facts)
-        form = self._words.get(word)
-        return self._open(form, rest, facts) if form else self._say("sms.unknown", facts)
+        if form := self._words.get(word):
+            return self._open(form, rest, facts)
+        return self._say("sms.never_pin" if _pins(rest, facts) else "sms.unknown", facts)
 
     def heard(self, asked: Asks, outcome: Outcome, facts: Facts) -> Said:
         """Take the outcome of an effect."""
@@ -161,6 +163,9 @@ class SmsEngine:
         if not self._catalogue.menu_for(facts).offers(form.cls):
             return self._say("sms.not_open" if facts.wallet else "sms.no_wallet", facts)
         read = self._read(form, rest, facts)
+        unread = isinstance(read, Refusal) or not form.sms_fields  # which does not look at `rest`
+        if unread and self._has_pin_beside(form, rest, facts):
+            return self._say("sms.never_pin", facts)
         if isinstance(read, Refusal):
             return self._refused(read, facts)
         answers = {name: value for name, value in read.items() if isinstance(value, Kind)}
@@ -178,14 +183,21 @@ class SmsEngine:
                 return Confirmation(found[1], pin)
         return self._say("sms.yes_form", facts)
 
+    def _has_pin_beside(self, form: Form, rest: str, facts: Facts) -> bool:
+        """Would it be well written without a number that is as long as a PIN?"""
+        pins = _pins(rest, facts)[:PINS_TRIED]
+        without = (rest[: pin.start()] + rest[pin.end() :] for pin in pins)
+        return any(not isinstance(self._read(form, left, facts), Refusal) for left in without)
+
     def _read(self, form: Form, rest: str, facts: Facts) -> dict[str, Kind | Lookup] | Refusal:
         """Find the one way to read `rest` as the form's fields, in whatever order."""
-        names = (form.sms or "").split()[1:]
-        if not names:
+        names, rest = form.sms_fields, _FILLERS.sub(" ", rest).strip(" .,:;!?*#-")
+        alone = all(form.question(name).default is not None for name in names)
+        if not names or (alone and not rest):
             return {}
         good: list[dict[str, Kind | Lookup]] = []
         nearly: list[Refusal] = []
-        for parts in _divisions(_FILLERS.sub(" ", rest).strip(" .,:;!*#"), len(names)):
+        for parts in _divisions(rest, len(names)):
             for order in permutations(names):
                 reading = {
                     name: form.question(name).kind.parse(part, self._context(name, {}, facts))
@@ -271,12 +283,17 @@ class SmsEngine:
         return Reply(self._screens.say(facts.language, key, facts))
 
 
+def _pins(text: str, facts: Facts) -> list[re.Match[str]]:
+    """Numbers exactly as long as a PIN."""
+    length = facts.service.pin_length
+    return list(re.finditer(rf"(?<![0-9]){'[0-9]' * length}(?![0-9])", text))
+
+
 def _words(forms: Iterable[Form]) -> Iterator[tuple[str, Form]]:
     """Each word that opens a form: "BAL" and "BALANCE" of `sms="BAL|BALANCE"`."""
     for form in forms:
-        if form.sms:
-            for word in form.sms.split()[0].split("|"):
-                yield word, form
+        for word in form.sms_words:
+            yield word, form
 
 
 def _divisions(text: str, count: int) -> Iterator[tuple[str, ...]]:

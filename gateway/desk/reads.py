@@ -86,6 +86,13 @@ class Known(NamedTuple):
     wallet: WalletFacts | None
 
 
+class Asked(NamedTuple):
+    """Whose payment; empty `ref`: the last."""
+
+    number: str
+    ref: str
+
+
 class Reads:
     """Answers what asks for no PIN and changes nothing.
 
@@ -113,7 +120,7 @@ class Reads:
         self._balances: Batcher[str, tuple[Money, ...]] = Batcher(
             lambda numbers: sql.run(partial(balances, limits, business_day(clock.now())), numbers)
         )
-        self._last: Batcher[str, LastPayment | NoPayment] = Batcher(
+        self._last: Batcher[Asked, LastPayment | NoPayment] = Batcher(
             partial(sql.run, partial(last_payments, banks))
         )
 
@@ -131,11 +138,11 @@ class Reads:
         return Balance(amounts, self._stale_since()) if amounts else Unavailable()
 
     async def read_last_payment(
-        self, _effect: ReadLastPayment, origin: Origin
+        self, effect: ReadLastPayment, origin: Origin
     ) -> LastPaymentOutcome:
-        """What became of the last payment of this number, out or in."""
+        """What became of the last payment of this number, or of a named one, out or in."""
         try:
-            return await self._last(origin.msisdn.e164)
+            return await self._last(Asked(origin.msisdn.e164, effect.ref))
         except (StoreUnavailable, Overloaded) as error:
             LOG.warning("a last payment cannot be read", error=error)
             return Unavailable()
@@ -287,6 +294,8 @@ _IN = (
     .order_by(_RECEIPT.c.at.desc(), _RECEIPT.c.ref)
     .limit(1)
 )
+_OUT_NAMED = _OUT.where(_TRANSFER.c.ref == bindparam("ref"))
+_IN_NAMED = _IN.where(_RECEIPT.c.ref == bindparam("ref"))
 _ACCOUNT = select(_WALLET.c.account_id).where(
     _WALLET.c.msisdn == bindparam("number"), _WALLET.c.state != "closed"
 )
@@ -296,16 +305,18 @@ _OTHER = select(_WALLET.c.name, _WALLET.c.msisdn).where(
 
 
 def last_payments(
-    banks: Banks, connection: Connection, numbers: Sequence[str]
+    banks: Banks, connection: Connection, items: Sequence[Asked]
 ) -> list[LastPayment | NoPayment]:
-    """The most recent payment of each, made or received."""
-    return [_last_payment(banks, connection, number) for number in numbers]
+    """The most recent payment of each, made or received, or the one of theirs that is named."""
+    return [_last_payment(banks, connection, asked) for asked in items]
 
 
-def _last_payment(banks: Banks, connection: Connection, number: str) -> LastPayment | NoPayment:
-    account = connection.execute(_ACCOUNT, {"number": number}).scalar()
-    out = connection.execute(_OUT, {"account": account}).first()
-    received = connection.execute(_IN, {"account": account}).first()
+def _last_payment(banks: Banks, connection: Connection, asked: Asked) -> LastPayment | NoPayment:
+    account = connection.execute(_ACCOUNT, {"number": asked.number}).scalar()
+    named = {"ref": asked.ref} if asked.ref else {}
+    outgoing, incoming = (_OUT_NAMED, _IN_NAMED) if named else (_OUT, _IN)
+    out = connection.execute(outgoing, {"account": account, **named}).first()
+    received = connection.execute(incoming, {"account": account, **named}).first()
     if out is not None and (received is None or out.created_at >= received.at):
         return LastPayment(
             _STATES[out.state],

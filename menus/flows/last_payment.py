@@ -1,6 +1,9 @@
-"""What became of the last payment: the place to look before paying again."""
+"""What became of a payment, the last or a named one: the place to look before paying again."""
 
-from typing import assert_never
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, assert_never
 
 from menus.effects import (
     LastPayment,
@@ -10,16 +13,56 @@ from menus.effects import (
     ReadLastPayment,
     Unavailable,
 )
-from menus.forms import Page, ends, form
+from menus.forms import OnlyIf, Page, ends, form
+from menus.kind import Context, Json, Kind, Refusal
 from menus.kinds import shown_time
+from menus.reading import plain
+
+_REF: Final = re.compile(r"[0-9A-Z]{8}").fullmatch
+_LOOKALIKES: Final = str.maketrans("OIL", "011", "# -")  # no ref holds O, I or L
 
 
-@form("last", dial=3, sms="LAST|STATUS")
+@dataclass(frozen=True, slots=True)
+class Ref(Kind):
+    """What a receipt calls a payment; empty for whichever was the last."""
+
+    text: str
+
+    dialable: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, text: str, context: Context) -> "Ref | Refusal":  # noqa: ARG003
+        written = (plain(text) or "").upper().translate(_LOOKALIKES)
+        return cls(written) if _REF(written) else Refusal("last.unclear")
+
+    @property
+    def show(self) -> str:
+        return self.text
+
+    def dump(self) -> Json:
+        return self.text
+
+    @classmethod
+    def load(cls, dumped: Json) -> "Ref":
+        return cls(str(dumped))
+
+    @classmethod
+    def worst(cls) -> Sequence["Ref"]:
+        return (cls("W" * 8),)
+
+
+def _never(context: Context) -> bool:  # noqa: ARG001 - a menu has no place for it
+    return False
+
+
+@form("last", dial=3, sms="LAST|STATUS ref")
 class LastPaymentForm:
-    """Tell the state of the last payment, out or in."""
+    """Tell the state of the last payment, out or in; by SMS also of one that is named."""
+
+    ref: Annotated[Ref, OnlyIf(_never)] = Ref("")
 
     def effect(self) -> ReadLastPayment:
-        return ReadLastPayment()
+        return ReadLastPayment(self.ref.text)
 
     def reply(self, outcome: LastPaymentOutcome) -> Page:
         match outcome:
@@ -28,7 +71,7 @@ class LastPaymentForm:
                     _text(state), ref=ref, amount=amount.show, other=other, time=shown_time(at)
                 )
             case NoPayment():
-                return ends("last.none")
+                return ends("last.unknown" if self.ref.text else "last.none")
             case Unavailable():
                 return ends("engine.unavailable")
             case _:

@@ -101,6 +101,31 @@ async def test_the_last_payment_is_the_newest_of_both_directions(desk, sql, cloc
     )
 
 
+async def test_a_payment_is_found_by_its_ref_by_those_it_is_of(desk, sql, ledger):
+    first = await desk.pay(DARA, THIDA, khr(5_000), wait_s=0.01)
+    second = await desk.pay(DARA, THIDA, khr(6_000), wait_s=0.01, again=True)
+
+    async def named(number, ref):
+        asked = ReadLastPayment(ref)
+        return await desk.reads.read_last_payment(asked, desk.origin(number))
+
+    found = await named(DARA, first.ref)
+    assert (found.ref, found.amount, found.state) == (
+        first.ref,
+        khr(5_000),
+        PaymentState.IN_PROGRESS,
+    )
+    assert (await named(DARA, second.ref)).amount == khr(6_000)
+    assert await named(THIDA, first.ref) == NoPayment()  # which has not reached her yet
+    assert await named(DARA, "00000000") == NoPayment()
+    async with desk.running():
+        await eventually(lambda: amount_is(sql, 389_000))
+    assert (await named(DARA, first.ref)).state is PaymentState.PAID
+    received = await named(THIDA, first.ref)
+    assert (received.state, received.amount) == (PaymentState.RECEIVED, khr(5_000))
+    assert await named(BORA, first.ref) == NoPayment()
+
+
 async def test_a_payment_that_was_refused_is_not_paid(desk, sql, ledger):
     ledger.refuse_all = True
     async with desk.running():

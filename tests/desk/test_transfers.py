@@ -84,7 +84,7 @@ async def test_a_payment_is_committed_and_both_sides_have_their_receipts(desk, s
     ("amount", "to", "refusal"),
     [
         (99, THIDA, OverLimit(LimitKind.LEAST, khr(100))),
-        (1_000_001, THIDA, OverLimit(LimitKind.MOST, khr(1_000_000))),
+        (1_000_001, THIDA, OverLimit(LimitKind.BALANCE, khr(400_000))),
         (400_001, THIDA, OverLimit(LimitKind.BALANCE, khr(400_000))),
         (5_000, BORA, NoWallet(BORA)),
         (5_000, DARA, NoWallet(DARA)),

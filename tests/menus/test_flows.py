@@ -119,7 +119,7 @@ def test_other_people_cannot_be_looked_up_without_end():
     ("amount", "says"),
     [
         ("50", "Send at least 100 KHR."),
-        ("3000000", "At most 2,000,000 KHR at once."),
+        ("3000000", "You have 400,000 KHR to send."),
         ("400001", "You have 400,000 KHR to send."),
         ("50.5", "Riel has no decimals."),
         ("1e3", "Type the amount in digits"),

@@ -170,7 +170,6 @@ def test_dollars_as_people_write_them(text, minor):
     [
         *(
             "",
-            "0",
             "-5",
             "+5",
             "1e3",
@@ -189,6 +188,11 @@ def test_dollars_as_people_write_them(text, minor):
 def test_what_could_be_another_amount_is_no_amount(text):
     for context in (CONTEXT, with_dollars(currency=Currency.USD)):
         assert Money.parse(text, context) == Refusal("money.unclear")
+
+
+@pytest.mark.parametrize("text", ["0", "0 KHR", "0.00 USD", "$0", "៛0"])
+def test_nothing_is_no_amount_and_is_told_so(text):
+    assert Money.parse(text, with_dollars()) == Refusal("money.zero")
 
 
 def test_riel_have_no_decimals():

@@ -23,17 +23,18 @@ def khr(minor):
         (99, Used(), 50_000, False, LimitKind.LEAST, 100),
         (5001, Used(), 50_000, False, LimitKind.MOST, 5000),
         (1001, Used(), 50_000, True, LimitKind.SMS, 1000),
-        (5001, Used(), 50_000, True, LimitKind.MOST, 5000),
+        (5001, Used(), 50_000, True, LimitKind.SMS, 1000),
         (701, Used(), 700, False, LimitKind.BALANCE, 700),
         (101, Used(), -5, False, LimitKind.BALANCE, 0),
         (2001, Used(day=6000), 50_000, False, LimitKind.DAY, 2000),
-        (2001, Used(day=6000, month=8500), 50_000, False, LimitKind.DAY, 2000),
+        (2001, Used(day=6000, month=8500), 50_000, False, LimitKind.MONTH, 500),
+        (5001, Used(day=4000, month=5000), 4000, False, LimitKind.BALANCE, 4000),
         (501, Used(day=6000, month=8500), 50_000, False, LimitKind.MONTH, 500),
         (100, Used(count=3), 50_000, False, LimitKind.COUNT, 0),
         (100, Used(day=9_999), 50_000, False, LimitKind.DAY, 0),
     ],
 )
-def test_the_first_limit_in_order_refuses_and_says_what_it_leaves(  # noqa: PLR0917 - a table
+def test_the_limit_that_leaves_least_refuses_and_says_what_may_be_sent(  # noqa: PLR0917 - a table
     amount, used, available, sms, limit, left
 ):
     room = sendable(CAPS, used, available)
@@ -44,6 +45,18 @@ def test_what_is_within_all_limits_is_not_refused():
     room = sendable(CAPS, Used(day=3000, count=2), 50_000)
     assert refusal(khr(5000), room) is None
     assert refusal(khr(1000), room, sms=True) is None
+
+
+@given(
+    st.builds(Used, st.integers(0, 12_000), st.integers(0, 12_000), st.integers(0, 5)),
+    st.integers(-10, 12_000),
+    st.booleans(),
+)
+def test_what_a_refusal_names_may_really_be_sent(used, available, sms):
+    room = sendable(CAPS, used, available)
+    over = refusal(khr(1_000_000), room, sms=sms)
+    if over.amount.minor >= CAPS.least:
+        assert refusal(over.amount, room, sms=sms) is None
 
 
 @given(

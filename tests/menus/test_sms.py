@@ -13,9 +13,12 @@ from menus.effects import (
     AskAgain,
     Committed,
     InProgress,
+    LastPayment,
     LimitKind,
     OverLimit,
+    PaymentState,
     ReadBalance,
+    ReadLastPayment,
     Transfer,
     Unavailable,
     WrongPin,
@@ -27,6 +30,7 @@ from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 SMS = SmsEngine(texts())
 RICH = replace(SOK, wallet=DOLLARS, fresh_id="intent-1")
 RIEL = Money(Currency.KHR, 5000)
+NEVER_PIN = "Never send your PIN by SMS, except after YES and a code. Nothing was done. "
 NOT_SENT = "This one was not sent: write it again if you want it."
 
 
@@ -110,9 +114,12 @@ def test_sms_and_ussd_end_in_the_same_effect():
         ("SEND 5000", "To send write: SEND amount number."),
         ("SEND lunch Dara", "To send write: SEND amount number."),
         ("SEND 12345678 10000000", "To send write: SEND amount number."),
-        ("SEND 5000 012345602 730264", "To send write: SEND amount number."),
+        ("SEND 5000 012345602 730264", NEVER_PIN),
         ("SEND 5000 012345601", "That is your own number."),
         ("SEND 5000 012345605", "012 345 605 has no wallet yet. Ask them to dial *855#."),
+        ("SEND 0 012345602", "0 is no amount. Type it like 5000."),
+        ("SEND 9000000 012345602", "By SMS at most 200,000 KHR at once."),
+        ("SEND 100000 012", "To send write: SEND amount number."),
         ("SEND 50 012345602", "Send at least 100 KHR."),
         ("SEND 300000 012345602", "By SMS at most 200,000 KHR at once. For more dial *855#."),
         ("SEND 50.5 012345602", "Riel has no decimals."),
@@ -214,6 +221,47 @@ def test_every_sms_gets_a_short_answer(text, says):
     assert answer(text).startswith(says)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("730264", "៧៣០២៦៤", " 730264.", "pin 730264", "my PIN is 730264!", "PIN:730264"),
+        *("SEND 5000 012345602 730264", "SEND 730264 5000 012345602", "BAL 730264"),
+        *("LAST 730264", "status 730264", "SENDER 730264"),
+    ],
+)
+def test_a_pin_that_is_not_asked_for_is_answered_with_a_warning_and_does_nothing(text):
+    world = World()
+    assert answer(text, world=world).startswith(NEVER_PIN)
+    assert world.done == []
+    assert "730264" not in repr(SMS.hear(text, SOK))
+
+
+@pytest.mark.parametrize("text", ["7302644", "73026", "BAL 5000", "hello 1234567"])
+def test_a_number_of_another_length_is_no_pin(text):
+    assert not answer(text).startswith(NEVER_PIN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["STATUS 0A1B2C3D", "status oalb2c3d", "Last payment ref #0A1B 2C3D", "LAST: 0a1b-2c3d."],
+)
+def test_one_payment_is_asked_for_by_its_ref(text):
+    paid = LastPayment(PaymentState.PAID, "0A1B2C3D", RIEL, "C*** T*** ..602", NOW)
+    world = answering((ReadLastPayment, paid))
+    assert answer(text, world=world) == (
+        "Sent: 5,000 KHR to C*** T*** ..602, 14:00 22/11. Ref 0A1B2C3D"
+    )
+    assert SMS.hear(text, SOK).effect == ReadLastPayment("0A1B2C3D")
+
+
+def test_a_ref_of_nobodys_and_what_is_no_ref_get_a_short_answer():
+    unknown = "No payment of yours has this ref. For the last one write LAST."
+    assert answer("STATUS 0A1B2C3D") == unknown
+    usage = "To look a payment up write: STATUS ref. For the last one write LAST."
+    for text in ("STATUS 0A1B", "LAST please", "STATUS 0A1B2C3D 0A1B2C3E"):
+        assert answer(text) == usage
+
+
 def test_people_without_a_wallet_are_told_how_to_get_one():
     facts = replace(SOK, wallet=None)
     for text in ("SEND 5000 012345602", "BAL"):
@@ -244,4 +292,5 @@ def test_almost_payments_are_read_in_one_way_or_not_at_all(text):
 def test_the_slowest_text_is_read_fast():
     started = time.perf_counter()
     send("SEND " + "1 " * 88)
+    send("SEND " + "730264 " * 25)
     assert time.perf_counter() - started < 0.5
