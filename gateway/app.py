@@ -277,9 +277,11 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
 def key_of(setting: str, path: Path) -> SigningKey:
     """The key of a key file; what is wrong with it is said with the setting's name."""
     try:
-        return load_key(path)
+        return load_key(path.absolute())
     except KeyFileError as error:
         hint = "`ussd-gateway keys DIR` makes key files"
+        if not path.is_absolute():
+            hint = f"{path} is looked for where the command is started; {hint}"
         raise SettingsError(f"{PREFIX}{setting}: {error}; {hint}") from error
 
 

@@ -20,6 +20,7 @@ from ledger_client.roles import ISSUER
 from ledger_client.rules import PRECISIONS
 from menus.kinds import Currency, Money
 
+TORII_PORT: Final = 50051
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{32,}")
 
 
@@ -60,6 +61,12 @@ def _peer(told: str) -> Peer:
     host, _, port = address.rpartition(":")
     if not (key and host and port.isdecimal() and 1 <= int(port) <= PORT_MOST):
         raise ValueError(f"--peer {told}: HOST:PORT=KEY, where other peers reach it, and its key")
+    if int(port) == TORII_PORT:
+        raise ValueError(
+            f"--peer {told}: {port} is Torii, where clients call; a genesis block names the port "
+            "where the other peers reach it (internal_port in irohad's configuration, 10001 as a "
+            "rule), and it cannot be mended later"
+        )
     return Peer(address, _public_key(key))
 
 

@@ -140,12 +140,12 @@ def _parse(public_key: str) -> tuple[KeyForm | None, bytes]:
 def save_key(path: Path, key: SigningKey) -> None:
     """Write a new key file, mode 0600; an existing file is never overwritten."""
     public = key.public_key.removeprefix(MULTIHASH) if key.form == "multihash" else ""
-    _write(path, key.seed.hex() + public)
+    _write(path, key.seed.hex() + public, mode=0o600)
 
 
 def save_public_key(path: Path, key: SigningKey) -> None:
-    """Write what others may know of a key; an existing file is never overwritten."""
-    _write(path, key.public_key)
+    """Write what others may know, and read; an existing file is never overwritten."""
+    _write(path, key.public_key, mode=0o644)
 
 
 def load_key(path: Path) -> SigningKey:
@@ -177,15 +177,16 @@ def load_public_key(path: Path) -> str:
     return text
 
 
-def _write(path: Path, line: str) -> None:
+def _write(path: Path, line: str, *, mode: int) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except FileExistsError:
         raise KeyFileError(f"key file {path} exists and is not overwritten") from None
     except OSError as error:
         raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
+            os.fchmod(handle, mode)  # whatever the umask
             file.write(line + "\n")
             file.flush()
             os.fsync(handle)

@@ -203,7 +203,7 @@ def peer(
 
 @app.command()
 def run(
-    files: Annotated[list[Path], typer.Argument(help="Transcript files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", hidden=True)],
     *,
     sim: Sim = SIMULATOR,
     url: Url = None,
@@ -211,7 +211,7 @@ def run(
     pin: Annotated[str | None, typer.Option(help="What {pin} stands for.")] = None,
     sms_wait: Annotated[float, typer.Option(help="Seconds to wait for an SMS.")] = SMS_WAIT_S,
 ) -> None:
-    """Play transcripts and say where what happens differs; exit code 1 if it does."""
+    """Play transcript FILEs and say where what happens differs; exit code 1 if it does."""
 
     async def play() -> int:
         holes = {"pin": pin or load_people().pin}

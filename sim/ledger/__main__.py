@@ -22,7 +22,8 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of the ledger's database; made if missing.")],
     genesis: Annotated[Path, typer.Option(help="First block, in Iroha's JSON form.")],
     peer_key: Annotated[
-        list[Path], typer.Option(help="Key that signs blocks, raw form; one for each peer.")
+        list[Path],
+        typer.Option(metavar="FILE", help="Key that signs blocks, raw form; one for each peer."),
     ],
     *,
     port: Annotated[

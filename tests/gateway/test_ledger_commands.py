@@ -48,7 +48,8 @@ def test_every_key_lies_beside_its_public_half(tmp_path):
     for name in BANK_KEYS:
         secret, public = tmp_path / f"{name}.key", tmp_path / f"{name}.pub"
         assert load_key(secret).public_key == load_public_key(public) == load_public_key(secret)
-    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    modes = {(file.suffix, file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+    assert modes == {(".key", 0o600), (".toml", 0o600), (".pub", 0o644)}
 
 
 def test_the_recoverers_second_key_is_to_be_moved_and_is_not_made_again(tmp_path):
@@ -143,6 +144,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path, town):
         ("--peer", "192.0.2.9=node.pub", "HOST:PORT=KEY"),
         ("--peer", "192.0.2.9:0=node.pub", "HOST:PORT=KEY"),
         ("--peer", "192.0.2.9:10001", "HOST:PORT=KEY"),
+        ("--peer", "192.0.2.9:50051=node.pub", "50051 is Torii, where clients call"),
         ("--peer", "192.0.2.9:10001=node.txt", ".pub, .key or .priv"),
         ("--peer", "192.0.2.9:10001=" + "ab" * 31, "a KEY is"),
         ("--peer", "192.0.2.1:10001=" + key("more").public_key, "addresses: no two"),
@@ -228,3 +230,23 @@ def test_a_setting_that_is_wrong_is_one_line(tmp_path, monkeypatch):
     save_public_key(tmp_path / "opener.key", key(OPENER))
     (tmp_path / "opener.key").chmod(0o644)
     assert "GATEWAY_OPENER_KEY_FILE" in refused(run("ledger", "check"))
+
+
+def test_a_key_file_looked_for_in_the_wrong_folder_is_named_whole_with_its_setting(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = refused(run("ledger", "check"))
+    assert "GATEWAY_OPENER_KEY_FILE" in said
+    assert str(tmp_path / ".state/keys/opener.key") in said
+    assert "is looked for where the command is started" in said
+
+
+def test_no_help_speaks_of_python_types():
+    commands = [
+        *([name] for name in ("serve", "migrate", "keys", "seed", "settings")),
+        *(["ledger", name] for name in ("genesis", "key", "check")),
+        *(["kek", name] for name in ("add", "reseal")),
+    ]
+    for words in commands:
+        assert "list[" not in run(*words, "--help").output
