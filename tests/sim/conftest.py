@@ -20,6 +20,7 @@ from sim.africastalking import RestApi
 from sim.callbacks import Poster
 from sim.ledger_view import LedgerView
 from sim.network import Network
+from sim.peers import Peers
 from sim.people import load_people
 from sim.services import Account, Application, Service
 from sim.web.app import build_app
@@ -145,9 +146,20 @@ def view():
 
 
 @pytest.fixture
-async def simulator(network, rest, view):
+def orders():
+    """What the ledger was told."""
+    return []
+
+
+@pytest.fixture
+def peers(orders):
+    return Peers([f"127.0.0.1:{50051 + number}" for number in range(4)], orders.append, 3)
+
+
+@pytest.fixture
+async def simulator(network, rest, view, peers):
     """The whole page and API; its base URL."""
-    server = TestServer(build_app(network, rest, view))
+    server = TestServer(build_app(network, rest, view, peers))
     await server.start_server()
     yield str(server.make_url("")).rstrip("/")
     await server.close()

@@ -125,6 +125,45 @@ async def test_every_key_is_in_the_window_of_a_laptop(browser, simulator, size):
         assert box["y"] + box["height"] <= size[1]
 
 
+@pytest.mark.parametrize("size", [(1024, 768), (1280, 720), (1440, 900)])
+async def test_both_panes_are_in_view_beside_the_phones(browser, simulator, size):
+    async with opened(browser, simulator, *size) as page:
+        await phone(page, DARA).wait_for()
+        for pane in ("#ledger-pane", "#wire-pane"):
+            box = await page.locator(pane).bounding_box()
+            assert box["height"] >= 150
+            assert box["y"] + box["height"] <= size[1]
+            assert box["x"] + box["width"] <= size[0]
+
+
+@pytest.mark.parametrize("width", [360, 400])
+async def test_the_next_phone_shows_its_edge_and_the_panes_are_one_link_away(
+    browser, simulator, width
+):
+    async with opened(browser, simulator, width, 800) as page:
+        await phone(page, DARA).wait_for()
+        box = await phone(page, THIDA).locator(".body").bounding_box()
+        assert box["x"] <= width - 15
+        await page.get_by_role("link", name="Wire").click()
+        await expect(page.locator("#wire-title")).to_be_in_viewport()
+
+
+async def test_a_peer_of_the_ledger_is_stopped_on_the_page(page, orders):
+    words = page.locator("#peers p")
+    await expect(words).to_have_text("3 of 4 make a block.")
+    for number in (1, 2):
+        await page.get_by_label(f"Peer {number}").select_option("stopped")
+    await expect(words).to_have_text("No blocks: 3 of 4 must run.")
+    assert orders == ["1 stopped", "2 stopped"]
+
+
+async def test_pages_are_read_out_and_the_clock_is_not(page):
+    dara = phone(page, DARA)
+    await expect(dara.locator(".page")).to_have_attribute("aria-live", "off")
+    await turn(dara, "*855#", "1 Send")
+    await expect(dara.locator(".page")).to_have_attribute("aria-live", "polite")
+
+
 @pytest.mark.parametrize("width", [400, 760, 1180, 1280, 1366])
 async def test_no_column_of_the_ledger_is_cut(browser, simulator, view, width):
     commands = (

@@ -144,3 +144,26 @@ async def test_a_block_is_on_the_page_at_once(simulator, http, view):
         view.take(block(1, "treasury@bank", AddAssetQuantity("khr#nbc", "1000")))
         change = json.loads((await feed.receive(timeout=5)).data)
         assert change["ledger"]["accounts"][0]["balances"] == {"khr#nbc": "1000"}
+
+
+# --- the ledger's peers ---------------------------------------------------------------------------
+
+
+async def test_a_peer_is_told_how_to_behave_and_every_page_hears_of_it(simulator, http, orders):
+    async with http.ws_connect(f"{simulator}/live") as feed:
+        assert (await feed.receive_json(timeout=5))["peers"]["needed"] == 3
+        async with http.post(f"{simulator}/api/peers/2", json={"manner": "silent"}) as response:
+            assert response.status == 200
+        told = (await feed.receive_json(timeout=5))["peers"]["peers"]
+    assert [peer["manner"] for peer in told] == ["up", "silent", "up", "up"]
+    assert orders == ["2 silent"]
+
+
+@pytest.mark.parametrize(
+    ("number", "fields"), [(5, {"manner": "up"}), (0, {"manner": "up"}), (1, {"manner": "odd"})]
+)
+async def test_what_no_peer_can_be_is_refused(simulator, http, orders, number, fields):
+    async with http.post(f"{simulator}/api/peers/{number}", json=fields) as response:
+        assert response.status == 400
+        assert (await response.json())["error"]
+    assert orders == []

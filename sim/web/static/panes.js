@@ -68,7 +68,7 @@ export class LedgerPane {
     const known = this.#rows.get(account.id) ?? this.#addRow(account.id);
     const person = this.#person(account.id);
     known.name.textContent = person?.name || account.id.split("@")[0];
-    known.id.textContent = person ? account.id : "";
+    known.id.textContent = account.id;
     for (const [asset, cell] of [["khr", known.KHR], ["usd", known.USD]]) {
       const held = Object.entries(account.balances).find(([id]) => id.startsWith(`${asset}#`));
       const amount = held?.[1] ?? "0";

@@ -24,15 +24,18 @@ export class PeersPane {
       item.dataset.manner = manner;
       item.querySelector("select").value = manner;
     });
-    this.#words.textContent = consequence(told);
+    const { stuck, words } = consequence(told);
+    this.#box.dataset.state = stuck ? "stuck" : "going";
+    this.#words.textContent = words;
   }
 
   #item({ number, address }) {
     const item = document.createElement("li");
     const label = document.createElement("label");
     const name = document.createElement("span");
-    name.textContent = `Peer ${number}`;
+    name.textContent = number;
     const select = document.createElement("select");
+    select.setAttribute("aria-label", `Peer ${number}`);
     for (const manner of MANNERS) select.add(new Option(manner, manner));
     select.addEventListener("change", () => this.#become(number, select.value));
     label.append(name, select);
@@ -44,7 +47,6 @@ export class PeersPane {
 
 function consequence({ needed, peers }) {
   const running = peers.filter(({ manner }) => manner !== "stopped").length;
-  if (running < needed) return `No blocks: ${needed} of ${peers.length} must run.`;
-  if (peers.length === 1) return "";
-  return `${needed} of ${peers.length} make a block.`;
+  if (running < needed) return { stuck: true, words: `No blocks: ${needed} of ${peers.length} must run.` };
+  return { stuck: false, words: peers.length > 1 ? `${needed} of ${peers.length} make a block.` : "" };
 }

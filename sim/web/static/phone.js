@@ -101,6 +101,7 @@ export class PhoneView {
     this.root.querySelector(".mail b").textContent = unread;
     this.root.querySelector(".about").textContent = about || "";
     this.line.tabIndex = ["dial", "menu"].includes(view) ? 0 : -1;
+    this.page.setAttribute("aria-live", view === "home" ? "off" : "polite"); // no clock is read out
     this.#renderPage(view);
     if (view === "inbox") this.#renderInbox();
     this.#renderSoft(view);
