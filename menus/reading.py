@@ -8,6 +8,8 @@ text whose direction is turned, is no text at all.
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from typing import Final
 
 LONGEST: Final = 182  # characters; what a USSD string may hold
@@ -23,6 +25,7 @@ _PLAIN: Final = {
     **dict.fromkeys(map(ord, _DASHES), "-"),
     **dict.fromkeys(map(ord, _ZERO_WIDTH), ""),
 }
+_SEPARATOR: Final = re.compile(r"[\s,;:./#*+-]+")
 _ASCII_TEXT = re.compile(r"[ -~]*").fullmatch
 
 
@@ -48,3 +51,11 @@ def _misleads(character: str) -> bool:
     if character.isascii():
         return not character.isprintable()
     return character.isnumeric() or unicodedata.category(character)[0] == "C"
+
+
+def divisions(text: str, count: int) -> Iterator[tuple[str, ...]]:
+    """Every way to divide a text at separators into `count` parts."""
+    gaps = [found.span() for found in _SEPARATOR.finditer(text)]
+    for chosen in combinations(gaps, count - 1):
+        edges = [(0, 0), *chosen, (len(text), len(text))]
+        yield tuple(text[end:start] for (_, end), (start, _) in pairwise(edges))

@@ -24,7 +24,7 @@ it is not read at all, but answered with how to write it.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import combinations, pairwise, permutations
+from itertools import permutations
 from typing import Final
 
 from menus.catalogue import CATALOGUE
@@ -34,7 +34,7 @@ from menus.facts import Facts
 from menus.forms import Catalogue, Form, Page, Question, about
 from menus.kind import Context, Json, Kind, Lookup, Refusal
 from menus.kinds import FORGOTTEN, Pin
-from menus.reading import plain
+from menus.reading import divisions, plain
 from menus.screens import Screens, holes_of
 from menus.text.load import Texts
 
@@ -43,7 +43,6 @@ YES_WORDS: Final = ("YES", "Y", "បាទ", "ចាស")
 HELP_WORDS: Final = ("HELP", "INFO", "ជំនួយ", "?")
 _CODE_AND_PIN: Final = re.compile(r"\D*?(\d{3,8})\D+(\d{4,8})\D*").fullmatch
 _FILLERS: Final = re.compile(r"\b(?:to|for|of|payment|ref|ទៅ)\b", re.IGNORECASE)
-_SEPARATOR: Final = re.compile(r"[\s,;:./#*+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,7 @@ class SmsEngine:
             return {}
         good: list[dict[str, Kind | Lookup]] = []
         nearly: list[Refusal] = []
-        for parts in _divisions(rest, len(names)):
+        for parts in divisions(rest, len(names)):
             for order in permutations(names):
                 reading = {
                     name: form.question(name).kind.parse(part, self._context(name, {}, facts))
@@ -294,11 +293,3 @@ def _words(forms: Iterable[Form]) -> Iterator[tuple[str, Form]]:
     for form in forms:
         for word in form.sms_words:
             yield word, form
-
-
-def _divisions(text: str, count: int) -> Iterator[tuple[str, ...]]:
-    """Every way to divide a text at separators into `count` parts."""
-    gaps = [found.span() for found in _SEPARATOR.finditer(text)]
-    for chosen in combinations(gaps, count - 1):
-        edges = [(0, 0), *chosen, (len(text), len(text))]
-        yield tuple(text[end:start] for (_, end), (start, _) in pairwise(edges))
