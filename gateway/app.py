@@ -18,6 +18,7 @@ from gateway.clock import Clock, Entropy, SystemClock, fresh_id, pooled, system_
 from gateway.config import PREFIX, Settings, SettingsError
 from gateway.desk.amounts import Assets
 from gateway.desk.directory import Directory
+from gateway.desk.journal import Journal
 from gateway.desk.keep import Keeper
 from gateway.desk.limits import PACKAGED, LimitsError, load_limits
 from gateway.desk.listings import Banks
@@ -82,6 +83,14 @@ class Gateway:
             settings.language,
             banks=tuple(settings.bank_names.items()),
         )
+        self.vault = Vault(
+            Kek.load(settings.kek_file),
+            world.entropy,
+            world.threads,
+            cost=Cost(settings.argon2_ops, settings.argon2_mib * 1024),
+            at_once=settings.argon2_threads,
+        )
+        self.journal = Journal(self.vault, world.entropy)
         self._build_background()
         self._build_desk()
         self._build_edges()
@@ -101,6 +110,7 @@ class Gateway:
             world.ledger,
             self.waiters,
             receipts,
+            journal=self.journal,
             clock=world.clock,
             entropy=world.entropy,
             meters=self.meters,
@@ -111,6 +121,7 @@ class Gateway:
             world.ledger,
             self.waiters,
             receipts,
+            journal=self.journal,
             clock=world.clock,
             meters=self.meters,
             messages_queued=self.sender.poke,
@@ -123,13 +134,6 @@ class Gateway:
     def _build_desk(self) -> None:
         """Keys, PINs, wallets, money."""
         world, settings = self.world, self.settings
-        self.vault = Vault(
-            Kek.load(settings.kek_file),
-            world.entropy,
-            world.threads,
-            cost=Cost(settings.argon2_ops, settings.argon2_mib * 1024),
-            at_once=settings.argon2_threads,
-        )
         self.keeper = Keeper(self.vault, world.clock)
         self.guard = PinGuard(
             world.sql,
@@ -179,6 +183,7 @@ class Gateway:
             self.outbox,
             self.waiters,
             limits=self.limits,
+            journal=self.journal,
             clock=world.clock,
             entropy=world.entropy,
             assets=self.assets,

@@ -6,7 +6,8 @@ and all wake the turns that wait in their own process.
 What comes here is proved already: the ledger client passes on only what links to the last block
 and carries the signatures of enough pinned peers; of anything else it tells a `Doubt`, which is
 raised as a fault while the next peer is asked. A payment committed after we had given it up is
-settled, counted and raised as a fault.
+settled, counted and raised as a fault; so is money that left a wallet of ours otherwise than by a
+payment of its row.
 
 An idle ledger makes no blocks, and without blocks nothing expires: while something is overdue, a
 transaction that does nothing is sent now and then.
@@ -25,6 +26,7 @@ from gateway import logs
 from gateway.clock import Clock
 from gateway.desk.amounts import Assets
 from gateway.desk.blocks import Place, Settle, Settled, overdue_now, settle, start_cursor
+from gateway.desk.journal import Journal
 from gateway.desk.receipts import Receipts
 from gateway.desk.times import from_ms, to_ms
 from gateway.desk.waiters import Waiters
@@ -60,6 +62,7 @@ class Follower:
         waiters: Waiters,
         receipts: Receipts,
         *,
+        journal: Journal,
         clock: Clock,
         meters: Meters,
         messages_queued: Callable[[], None] = lambda: None,
@@ -72,6 +75,7 @@ class Follower:
         self._ledger = ledger
         self._waiters = waiters
         self._receipts = receipts
+        self._journal = journal
         self._clock = clock
         self._meters = meters
         self._messages_queued = messages_queued
@@ -159,7 +163,7 @@ class Follower:
 
     async def _settle(self, block: Block) -> bool:
         """One block, here or in another process; False when it cannot be settled next."""
-        operation = partial(settle, self._receipts, self._assets, self._own)
+        operation = partial(settle, self._receipts, self._assets, self._own, journal=self._journal)
         while True:
             now = self._clock.now()
             asked = Settle(block, to_ms(now), business_day(now))
@@ -196,6 +200,9 @@ class Follower:
             self._fault("given up, and committed all the same", height=block.height)
         if settled.unasked:
             self._fault("a recovery was sent to the ledger past `recover finish`")
+        for tx_hash in settled.astray:
+            self._meters.drifts.labels("block").inc()
+            self._fault("money left a wallet, and no payment says so", tx_hash=tx_hash)
         if settled.unreadable:
             self._fault("an amount cannot be read", height=block.height)
 

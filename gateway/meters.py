@@ -69,6 +69,22 @@ class Meters:
             "Blocks a peer told that cannot be believed",
             registry=self.registry,
         )
+        self.drifts = Counter(
+            "gateway_drifts_total",
+            "Rows found to be otherwise than their movements or the blocks say, by table",
+            ["table"],
+            registry=self.registry,
+        )
+        self.adrift = Gauge(
+            "gateway_rows_adrift",
+            "Such rows in the last whole round of reconciliation",
+            registry=self.registry,
+        )
+        self.round_seconds = Gauge(
+            "gateway_reconciliation_seconds",
+            "How long the last whole round of reconciliation took",
+            registry=self.registry,
+        )
         self.not_tried = Counter(
             "gateway_pins_not_tried_total",
             "PINs not tried because too many were wrong in a minute, of the bank or of a block",
@@ -98,3 +114,5 @@ class Meters:
             self.turns.labels(ends)
         for of in ("bank", "block"):
             self.not_tried.labels(of)
+        for table in ("block", "holding", "counter", "movement", "transfer", "receipt"):
+            self.drifts.labels(table)

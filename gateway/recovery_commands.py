@@ -113,6 +113,7 @@ def finish(
 async def _recovery() -> AsyncIterator["Recovery"]:
     """The room itself, on the database of the settings."""
     from gateway.clock import SystemClock, system_entropy  # noqa: PLC0415
+    from gateway.desk.journal import Journal  # noqa: PLC0415
     from gateway.desk.recovery import Recovery  # noqa: PLC0415
     from gateway.kek import Kek  # noqa: PLC0415
     from gateway.serve import require_schema  # noqa: PLC0415
@@ -129,6 +130,7 @@ async def _recovery() -> AsyncIterator["Recovery"]:
             vault,
             settings.bank_domain,
             per_day=settings.recoveries_per_day,
+            journal=Journal(vault, system_entropy),
             clock=SystemClock(),
             entropy=system_entropy,
         )

@@ -2,7 +2,8 @@
 
 The commit advances the cursor `WHERE height = :h - 1`; with it it moves payments, reservations,
 balances, wallets, listings and receipts, so a crash leaves a block settled whole or not at all.
-What a block says is never argued with.
+What a block says is never argued with; money that left a wallet of ours by no payment that is
+written here, or by another than is written, is told to whoever asked (`astray`).
 
 Blocks also end what no block can hold any more: the ledger takes no transaction older than 24
 hours, so one that a dozen blocks in a row, all made after that and ten minutes more, do not hold
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from gateway.desk import listings, replacement, settlement
 from gateway.desk.amounts import Assets, NotExact, from_decimal
 from gateway.desk.endings import Endings
+from gateway.desk.journal import Journal
 from gateway.desk.receipts import Arrival, Receipts
 from gateway.desk.settlement import Submitted
 from gateway.stores.dialects import insert_ignore
@@ -74,6 +76,7 @@ class Settled:
     unreadable: int = 0  # amounts that could not be projected
     told: int = 0
     unasked: int = 0  # keys replaced by whom we did not send
+    astray: tuple[str, ...] = ()  # transactions that took money otherwise than our rows say
 
 
 class Followed(NamedTuple):
@@ -109,7 +112,13 @@ class Settle:
 
 
 def settle(
-    receipts: Receipts, assets: Assets, own: str, connection: Connection, asked: Sequence[Settle]
+    receipts: Receipts,
+    assets: Assets,
+    own: str,
+    connection: Connection,
+    asked: Sequence[Settle],
+    *,
+    journal: Journal,
 ) -> list[Settled]:
     """Settle one block, unless another process has; `own` is our bank's domain."""
     (one,) = asked
@@ -132,7 +141,7 @@ def settle(
     unasked = replacement.unasked(connection, sorted(hashes))
     touched.update(unasked.values())
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
-    endings = Endings(one.day, one.now_ms, block.created_time)
+    endings = Endings(one.day, one.now_ms, block.created_time, block.height)
     endings.unasked = sorted(unasked)
     _end_committed(connection, endings, known, hashes, block)
     endings.failed = settlement.end(
@@ -146,7 +155,7 @@ def settle(
     rejections, endings.failed = len(endings.failed), [*endings.failed, *expired]
     _project(endings, movements, ours)
     listings.take(connection, block, own)
-    told = endings.write(connection, receipts)
+    told = endings.write(journal, connection, receipts)
     contradicted = sum(ended.before != "signed" for ended in endings.committed)
     return [
         Settled(
@@ -158,6 +167,7 @@ def settle(
             unreadable,
             told,
             len(unasked),
+            _astray(endings, movements, ours),
         )
     ]
 
@@ -234,10 +244,10 @@ def _project(endings: Endings, movements: Sequence[Movement], ours: set[str]) ->
     refs = {one.payment.tx_hash: one.payment.ref for one in endings.committed if one.payment}
     for one in movements:
         if one.src in ours:
-            endings.movements.append((one.src, one.currency, -one.minor))
+            endings.movements.append((one.src, one.currency, -one.minor, one.tx_hash))
         if one.dest not in ours:
             continue
-        endings.movements.append((one.dest, one.currency, one.minor))
+        endings.movements.append((one.dest, one.currency, one.minor, one.tx_hash))
         # Another bank's words are never shown: its payment is told by its hash.
         ref = refs.get(one.tx_hash) or one.tx_hash[:8].upper()
         endings.arrivals.append(
@@ -252,6 +262,23 @@ def _project(endings: Endings, movements: Sequence[Movement], ours: set[str]) ->
                 endings.at_ms,
             )
         )
+
+
+def _astray(endings: Endings, movements: Sequence[Movement], ours: set[str]) -> tuple[str, ...]:
+    """Transactions that took money from our wallets, and are no payment of theirs as written."""
+    written = {
+        (p.tx_hash, p.src_account, p.dest_account, p.currency, p.amount)
+        for p in (one.payment for one in endings.committed)
+        if p is not None
+    }
+    taken = (one for one in movements if one.src in ours)
+    return tuple(
+        dict.fromkeys(
+            one.tx_hash
+            for one in taken
+            if (one.tx_hash, one.src, one.dest, one.currency.value, one.minor) not in written
+        )
+    )
 
 
 def movements_of(block: Block, assets: Assets) -> tuple[list[Movement], int]:

@@ -4,13 +4,16 @@ Shared by the follower (blocks) and the outbox (what can never enter a block). B
 wallets, `settlement.end` what ended, and then hand it here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
 from gateway.desk import replacement, settlement
+from gateway.desk.chain import Line
 from gateway.desk.directory import OPENING
+from gateway.desk.journal import Journal
 from gateway.desk.receipts import Arrival, Receipts
 from gateway.desk.replacement import REPLACEMENT
 from gateway.desk.reservations import Changes
@@ -30,16 +33,21 @@ class Endings:
     day: str  # today, in Phnom Penh
     now_ms: int
     at_ms: int  # when it happened: the block's time
+    height: int | None = None  # of the block, if one it was
     committed: list[Ended] = field(default_factory=list)
     failed: list[Ended] = field(default_factory=list)
-    movements: list[tuple[str, Currency, int]] = field(default_factory=list)
+    movements: list[tuple[str, Currency, int, str]] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)  # replacements that others have sent
 
-    def write(self, connection: Connection, receipts: Receipts) -> int:
+    def write(self, journal: Journal, connection: Connection, receipts: Receipts) -> int:
         """Write what follows; how many SMS were queued."""
-        self._reservations(connection)
-        insert_ignore(connection, Receipt, [_receipt_row(arrival) for arrival in self.arrivals])
+        arrived = [_receipt_row(arrival) for arrival in self.arrivals]
+        numbers = self._reservations(journal, connection, arrived)
+        for row in arrived:
+            line = (row["account_id"], row["currency"], "")
+            row["movement"] = numbers[line, row["tx_hash"]]
+        insert_ignore(connection, Receipt, arrived)
         opened = self._openings(connection, self.committed, "open")
         closed = self._openings(connection, self.failed, "closed")
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
@@ -62,15 +70,19 @@ class Endings:
         enqueue(connection, told, self.now_ms)
         return len(told)
 
-    def _reservations(self, connection: Connection) -> None:
+    def _reservations(
+        self, journal: Journal, connection: Connection, arrived: Sequence[Mapping[str, Any]]
+    ) -> dict[tuple[Line, str], int]:
         changes = Changes()
-        for account_id, currency, minor in self.movements:
-            changes.move(account_id, currency, minor)
+        for moved in self.movements:
+            changes.move(*moved)
+        for row in arrived:
+            changes.arrive(row)
         for ended in self.committed:
             changes.end(ended, committed=True)
         for ended in self.failed:
             changes.end(ended, committed=False)
-        changes.write(connection)
+        return changes.write(journal, connection, at_ms=self.at_ms, height=self.height)
 
     def _openings(
         self, connection: Connection, ended: Sequence[Ended], state: str
@@ -87,7 +99,7 @@ def _replacements(ended: Sequence[Ended]) -> list[str]:
     return [one.tx_hash for one in ended if one.purpose == REPLACEMENT]
 
 
-def _receipt_row(arrival: Arrival) -> dict[str, str | int]:
+def _receipt_row(arrival: Arrival) -> dict[str, Any]:
     row = arrival._asdict()
     row["at"] = row.pop("at_ms")
     return row

@@ -28,6 +28,7 @@ from gateway import logs
 from gateway.clock import Clock, Entropy
 from gateway.desk import settlement
 from gateway.desk.endings import Endings
+from gateway.desk.journal import Journal
 from gateway.desk.receipts import Receipts
 from gateway.desk.settlement import Ended
 from gateway.desk.times import to_ms
@@ -88,6 +89,7 @@ class Outbox:
         waiters: Waiters,
         receipts: Receipts,
         *,
+        journal: Journal,
         clock: Clock,
         entropy: Entropy,
         meters: Meters,
@@ -97,6 +99,7 @@ class Outbox:
         self._ledger = ledger
         self._waiters = waiters
         self._receipts = receipts
+        self._journal = journal
         self._clock = clock
         self._entropy = entropy
         self._meters = meters
@@ -244,7 +247,8 @@ class Outbox:
         asked = GiveUp(
             hashes, state, never_sent=never_sent, now_ms=to_ms(now), day=business_day(now)
         )
-        (ended,) = await self._sql.run(partial(give_up, self._receipts), [asked])
+        operation = partial(give_up, self._receipts, journal=self._journal)
+        (ended,) = await self._sql.run(operation, [asked])
         for one in ended:
             self._waiters.wake(one.tx_hash, state)
         self._meters.settled.labels(state).inc(len(ended))
@@ -397,7 +401,7 @@ def remember(connection: Connection, reasons: Sequence[tuple[str, str]]) -> list
 
 
 def give_up(
-    receipts: Receipts, connection: Connection, asked: Sequence[GiveUp]
+    receipts: Receipts, connection: Connection, asked: Sequence[GiveUp], *, journal: Journal
 ) -> list[list[Ended]]:
     """End these, give back what they reserved, and tell their owners."""
     (one,) = asked
@@ -406,5 +410,5 @@ def give_up(
     endings.failed = settlement.end(
         connection, one.hashes, one.state, one.now_ms, never_sent=one.never_sent
     )
-    endings.write(connection, receipts)
+    endings.write(journal, connection, receipts)
     return [endings.failed]

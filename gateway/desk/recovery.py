@@ -13,6 +13,7 @@ No copy of any key is kept for this, and no PIN comes here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -20,6 +21,8 @@ from sqlalchemy import Connection, bindparam, select, update
 from gateway.clock import Clock, Entropy
 from gateway.desk import replacement
 from gateway.desk.books import IS_ALIVE
+from gateway.desk.chain import RECOVERED, Entry
+from gateway.desk.journal import Journal
 from gateway.desk.locks import lock_wallets
 from gateway.desk.recovery_request import QUORUM, RecoveryError, Request
 from gateway.desk.replacement import NewKey, Reason, exchange
@@ -73,6 +76,7 @@ class Recovery:
         domain: str,
         *,
         per_day: int,
+        journal: Journal,
         clock: Clock,
         entropy: Entropy,
         key_form: KeyForm = "raw",
@@ -81,6 +85,7 @@ class Recovery:
         self._vault = vault
         self._recoverer = f"recoverer@{domain}"
         self._per_day = per_day
+        self._journal = journal
         self._clock = clock
         self._entropy = entropy
         self._key_form: KeyForm = key_form
@@ -112,7 +117,7 @@ class Recovery:
         if len(request.signers) < QUORUM:
             raise RecoveryError("the second signature is missing: `ussd-gateway recover sign`")
         asked = HandOver(request, to_ms(now), business_day(now), self._per_day)
-        (refusal,) = await self._sql.run(hand_over, [asked])
+        (refusal,) = await self._sql.run(partial(hand_over, journal=self._journal), [asked])
         if refusal:
             raise RecoveryError(refusal)
 
@@ -141,6 +146,16 @@ _COUNT = (
     )
     .values(count=_COUNTER.c.count + 1)
 )
+_POINT = (
+    update(_COUNTER)
+    .where(
+        _COUNTER.c.account_id == bindparam("b_account"),
+        _COUNTER.c.bucket == COUNTED_AS,
+        _COUNTER.c.period == bindparam("b_day"),
+        _COUNTER.c.count <= bindparam("b_most"),
+    )
+    .values(movement=bindparam("b_movement"))
+)
 
 
 def find(connection: Connection, numbers: Sequence[str]) -> list[Owned | None]:
@@ -164,12 +179,14 @@ def _store_awaiting(connection: Connection, key: NewKey) -> bool:
     return True
 
 
-def hand_over(connection: Connection, asked: Sequence[HandOver]) -> list[str | None]:
+def hand_over(
+    connection: Connection, asked: Sequence[HandOver], *, journal: Journal
+) -> list[str | None]:
     """Put requests into the outbox; of each that was not, why. Twice is once."""
-    return [_hand_over(connection, one) for one in asked]
+    return [_hand_over(journal, connection, one) for one in asked]
 
 
-def _hand_over(connection: Connection, asked: HandOver) -> str | None:
+def _hand_over(journal: Journal, connection: Connection, asked: HandOver) -> str | None:
     row = connection.execute(_ASKED, {"tx_hash": asked.request.tx_hash}).first()
     if row is None:
         return "this database knows nothing of the request: was it begun with another one?"
@@ -177,7 +194,7 @@ def _hand_over(connection: Connection, asked: HandOver) -> str | None:
     state = replacement.state_of(connection, asked.request.tx_hash)
     if state in ("pending", "done"):
         return None  # handed over before
-    refusal = _refusal(connection, asked, Asked(*row), state)
+    refusal = _refusal(journal, connection, asked, Asked(*row), state)
     if refusal is None:
         connection.execute(_PENDING, {"b_hash": asked.request.tx_hash})
         made_at, now_ms = to_ms(asked.request.asked_at), asked.now_ms
@@ -193,7 +210,7 @@ def _hand_over(connection: Connection, asked: HandOver) -> str | None:
 
 
 def _refusal(
-    connection: Connection, asked: HandOver, wanted: Asked, state: str | None
+    journal: Journal, connection: Connection, asked: HandOver, wanted: Asked, state: str | None
 ) -> str | None:
     if state == "failed":
         return "the ledger has refused this request: begin again"
@@ -202,7 +219,7 @@ def _refusal(
         return "the wallet's key is being replaced at this moment: try again in a minute"
     if present.key_version != wanted.key_version - 1:
         return "the wallet has had a new key since this was begun: begin again if it is needed"
-    if not _counted(connection, asked):
+    if not _counted(journal, connection, asked):
         return (
             f"{asked.most} wallets were recovered today, and no more may be "
             "(GATEWAY_RECOVERIES_PER_DAY): finish it tomorrow"
@@ -210,9 +227,18 @@ def _refusal(
     return None
 
 
-def _counted(connection: Connection, asked: HandOver) -> bool:
+def _counted(journal: Journal, connection: Connection, asked: HandOver) -> bool:
     """Count one more of this day; False when there may be none."""
-    key = {"account_id": asked.request.recoverer, "bucket": COUNTED_AS, "period": asked.day}
+    recoverer = asked.request.recoverer
+    key = {"account_id": recoverer, "bucket": COUNTED_AS, "period": asked.day}
     insert_ignore(connection, Counter, [{**key, "amount": 0, "count": 0}])
-    values = {"b_account": asked.request.recoverer, "b_day": asked.day, "b_most": asked.most}
-    return connection.execute(_COUNT, values).rowcount == 1
+    journal.alone(connection)
+    values = {"b_account": recoverer, "b_day": asked.day, "b_most": asked.most}
+    if connection.execute(_COUNT, values).rowcount != 1:
+        return False
+    line = (recoverer, COUNTED_AS, asked.day)
+    hash_, now_ms = asked.request.tx_hash, asked.now_ms
+    entry = Entry(line, (0, 1, 0), RECOVERED, hash_, None, now_ms)
+    (number,) = journal.write(connection, [entry])
+    connection.execute(_POINT, {**values, "b_movement": number})
+    return True

@@ -1,9 +1,9 @@
 """Moving every sealed key to the newest key-encryption key, without anybody's PIN.
 
-Only the outer layer is replaced, in wallets and in keys that wait to become a wallet's. May run
-beside working gateways and be cut off anywhere: each row changes only while its sealed key is the
-one that was re-wrapped, so a PIN changed meanwhile wins, and the next pass finds what is left. A
-KEK version may be deleted once no row names it.
+Only the outer layer is replaced: of wallets, of keys that wait to become a wallet's, and of the key
+that proves movements. May run beside working gateways and be cut off anywhere: each row changes
+only while its sealed key is the one that was re-wrapped, so a PIN changed meanwhile wins, and the
+next pass finds what is left. A KEK version may be deleted once no row names it.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, Table, func, select, true, update
 
 from gateway.stores.sql import Sql
-from gateway.stores.tables import Replacement, Wallet, table_of
+from gateway.stores.tables import ChainKey, Replacement, Wallet, table_of
 from gateway.vault import DoesNotOpen, Sealed, Vault
 
 PAGE: Final = 256
@@ -28,10 +28,12 @@ class Home(NamedTuple):
 
 
 _WALLET, _REPLACEMENT = table_of(Wallet), table_of(Replacement)
+_CHAIN_KEY = table_of(ChainKey)
 # A replacement that failed may be in a block all the same; only what is done holds no key.
 HOMES: Final = (
     Home(_WALLET, _WALLET.c.account_id, true()),
     Home(_REPLACEMENT, _REPLACEMENT.c.tx_hash, _REPLACEMENT.c.state != "done"),
+    Home(_CHAIN_KEY, _CHAIN_KEY.c.account_id, true()),
 )
 
 

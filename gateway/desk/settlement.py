@@ -26,6 +26,7 @@ class Ended(NamedTuple):
     account_id: str
     batch: str
     before: str  # "signed", or the state that the ledger has now contradicted
+    state: str
     payment: "EndedPayment | None"
 
 
@@ -135,10 +136,7 @@ def end(
         {"moved": in_list(row.tx_hash for row in moved)},
     )
     by_hash = {row.tx_hash: EndedPayment(*row) for row in payments}
-    return [
-        Ended(row.tx_hash, row.purpose, row.account_id, row.batch, before, by_hash.get(row.tx_hash))
-        for row in moved
-    ]
+    return [Ended(*row, before, state, by_hash.get(row.tx_hash)) for row in moved]
 
 
 def end_openings(

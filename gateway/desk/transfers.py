@@ -30,6 +30,7 @@ from gateway.clock import Clock, Entropy
 from gateway.desk.amounts import Assets, to_decimal
 from gateway.desk.books import Books, Payment, open_books
 from gateway.desk.checks import Refusal, Want, no_room, refused
+from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
 from gateway.desk.listings import SETTLEMENT, Banks
 from gateway.desk.locks import lock_wallets
@@ -100,6 +101,7 @@ class Transfers:
         waiters: Waiters,
         *,
         limits: Limits,
+        journal: Journal,
         clock: Clock,
         entropy: Entropy,
         assets: Assets = Assets(),  # noqa: B008 - frozen
@@ -118,7 +120,9 @@ class Transfers:
             )
         )
         self._place: Batcher[Order, Payment | Refusal | RefTaken] = Batcher(
-            lambda orders: sql.run(partial(place, limits, banks, self._day()), orders),
+            lambda orders: sql.run(
+                partial(place, limits, banks, self._day(), journal=journal), orders
+            ),
             key=lambda order: order.src_account,
         )
         self._under_way: dict[tuple[str, str], asyncio.Task[TransferOutcome]] = {}
@@ -293,22 +297,35 @@ def _seen(books: Books, banks: Banks, want: Want) -> Seen:
 
 
 def place(
-    limits: Limits, banks: Banks, day: str, connection: Connection, orders: Sequence[Order]
+    limits: Limits,
+    banks: Banks,
+    day: str,
+    connection: Connection,
+    orders: Sequence[Order],
+    *,
+    journal: Journal,
 ) -> list[Payment | Refusal | RefTaken]:
     """Store the orders that may be, all or one by one; at most one of each sender."""
     try:
         with connection.begin_nested():
-            return _place(limits, banks, day, connection, orders)
+            return _place(limits, banks, day, connection, orders, journal=journal)
     except (IntegrityError, GuardFailed):
-        return [_place_alone(limits, banks, day, connection, order) for order in orders]
+        alone = partial(_place_alone, limits, banks, day, connection, journal=journal)
+        return [alone(order) for order in orders]
 
 
 def _place_alone(
-    limits: Limits, banks: Banks, day: str, connection: Connection, order: Order
+    limits: Limits,
+    banks: Banks,
+    day: str,
+    connection: Connection,
+    order: Order,
+    *,
+    journal: Journal,
 ) -> Payment | Refusal | RefTaken:
     try:
         with connection.begin_nested():
-            return _place(limits, banks, day, connection, [order])[0]
+            return _place(limits, banks, day, connection, [order], journal=journal)[0]
     except IntegrityError:
         return RefTaken()  # the intent was looked for under the sender's lock, so it is the ref
     except GuardFailed:
@@ -317,7 +334,13 @@ def _place_alone(
 
 
 def _place(
-    limits: Limits, banks: Banks, day: str, connection: Connection, orders: Sequence[Order]
+    limits: Limits,
+    banks: Banks,
+    day: str,
+    connection: Connection,
+    orders: Sequence[Order],
+    *,
+    journal: Journal,
 ) -> list[Payment | Refusal | RefTaken]:
     lock_wallets(
         connection,
@@ -335,7 +358,7 @@ def _place(
             accepted.append(order)
         results.append(answer)
     if accepted:
-        reserve(connection, books, accepted)
+        reserve(journal, connection, books, accepted)
     return results
 
 

@@ -130,6 +130,7 @@ class Holding(SQLModel, table=True):
     settled: int = Field(default=0, sa_column=_big(default=0))
     outgoing: int = Field(default=0, sa_column=_big(default=0))
     incoming: int = Field(default=0, sa_column=_big(default=0))
+    movement: int = Field(default=0, sa_column=_big(default=0))  # number of its last movement
 
 
 class Counter(SQLModel, table=True):
@@ -145,6 +146,58 @@ class Counter(SQLModel, table=True):
     period: str = Field(primary_key=True, index=True)
     amount: int = Field(default=0, sa_column=_big(default=0))
     count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    movement: int = Field(default=0, sa_column=_big(default=0))  # number of its last movement
+
+
+class Movement(SQLModel, table=True):
+    """One change of a holding or a counter: a link of its wallet's chain, never changed again.
+
+    `period` is empty for a holding, whose `item` is its currency; a, b and c are its settled,
+    outgoing and incoming. Of a counter, `item` is the bucket, a its amount and b its count. `why`
+    is the state that a payment came to (signed: reserved), or moved: by somebody else's
+    transaction; recovered; brought: from before there was a chain. `desk.chain` says what `bound`
+    and `hash` are made of.
+    """
+
+    __table_args__ = (
+        Index(
+            "movement_of_block",
+            "height",
+            sqlite_where=Column("height").is_not(None),
+            postgresql_where=Column("height").is_not(None),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    account_id: str = Field(primary_key=True)
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    item: str
+    period: str
+    by_a: int = Field(sa_column=_big())  # what it changed …
+    by_b: int = Field(sa_column=_big())
+    by_c: int = Field(sa_column=_big())
+    a: int = Field(sa_column=_big())  # … and what came of it
+    b: int = Field(sa_column=_big())
+    c: int = Field(sa_column=_big())
+    why: str
+    tx_hash: str
+    height: int | None = Field(default=None, sa_column=_big(nullable=True))  # settled by this block
+    at: int = Field(sa_column=_big())  # ms
+    bound: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ChainKey(SQLModel, table=True):
+    """The key of all movements' hashes, sealed as a wallet's without a PIN. One row."""
+
+    __tablename__ = "chain_key"
+
+    account_id: str = Field(primary_key=True)
+    key_version: int
+    kek_version: int
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    height: int = Field(sa_column=_big())  # the blocks above it have their movements
 
 
 class Submission(SQLModel, table=True):
@@ -199,6 +252,7 @@ class Transfer(SQLModel, table=True):
     state: str = "signed"
     created_at: int = Field(sa_column=_big())  # ms
     settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
+    movement: int = Field(default=0, sa_column=_big(default=0))  # the sender's, that reserved it
 
 
 class Receipt(SQLModel, table=True):
@@ -214,6 +268,7 @@ class Receipt(SQLModel, table=True):
     amount: int = Field(sa_column=_big())
     ref: str
     at: int = Field(sa_column=_big())  # ms
+    movement: int = Field(default=0, sa_column=_big(default=0))  # the wallet's, that it came with
 
 
 class Message(SQLModel, table=True):

@@ -12,6 +12,7 @@ own commit, receipts and all, beside one bare UPDATE and INSERT for each in one 
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -32,12 +33,15 @@ from gateway.desk.amounts import Assets
 from gateway.desk.blocks import Settle, settle, start_cursor
 from gateway.desk.books import open_books
 from gateway.desk.checks import Want
+from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits, load_limits
 from gateway.desk.listings import Banks
 from gateway.desk.receipts import Receipts
 from gateway.desk.reservations import Order, reserve
+from gateway.kek import Kek
 from gateway.stores.migrate import migrate
 from gateway.stores.tables import Holding, Wallet, table_of
+from gateway.vault import Vault
 from ledger_client.ed25519_sha3 import Expanded
 from ledger_client.genesis import Bank, Peer, dump_genesis, genesis
 from ledger_client.iroha1 import Iroha1
@@ -230,14 +234,16 @@ def _settling(folder: Path) -> Rate:
     engine = create_engine(url)
     limits, banks = load_limits(), Banks()
     receipts = Receipts(load_texts(), limits, banks, "*855#")
+    vault = Vault(Kek({1: _SEED}), os.urandom, None)
+    journal = Journal(vault, os.urandom)
     with engine.begin() as connection:
         _people(connection)
         start_cursor(connection, [Reached(0)])
     blocks = []
     for height in range(1, SENT // BLOCK + 1):
         with engine.begin() as connection:
-            blocks.append(_placed(connection, limits, height))
-    operation = partial(settle, receipts, Assets(), banks.own)
+            blocks.append(_placed(journal, connection, limits, height))
+    operation = partial(settle, receipts, Assets(), banks.own, journal=journal)
     began = time.process_time()
     for block in blocks:
         with engine.begin() as connection:
@@ -280,13 +286,13 @@ def _people(connection: Connection) -> None:
     connection.execute(insert(table_of(Holding)), held)
 
 
-def _placed(connection: Connection, limits: Limits, height: int) -> Block:
+def _placed(journal: Journal, connection: Connection, limits: Limits, height: int) -> Block:
     """A block of transfers that our own desk has placed."""
     orders = [_order(height, number) for number in range(BLOCK)]
     people = [order.want.sender.e164 for order in orders]
     books = open_books(connection, limits, _NOW_MS, "2027-01-15", people, payees=people)
     for order in orders:
-        reserve(connection, books, [order])
+        reserve(journal, connection, books, [order])
     held = tuple(
         BlockTransaction(order.signed.tx_hash, order.src_account, _NOW_MS, (_command(order),))
         for order in orders

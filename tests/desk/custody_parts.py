@@ -7,6 +7,7 @@ from typing import Any
 from clocks import FakeClock, seeded
 from sqlalchemy import Connection, Table, insert, select, update
 
+from gateway.desk.journal import Journal
 from gateway.desk.pins import PinGuard
 from gateway.desk.spraying import Budget
 from gateway.desk.times import to_ms
@@ -33,6 +34,10 @@ MESSAGE, SUBSCRIBER = table_of(Message), table_of(Subscriber)
 def make_vault(executor: Executor | None = None, seed: str = "vault", **settings: int) -> Vault:
     kek = Kek({1: b"k" * 32})
     return Vault(kek, seeded(seed), executor, cost=LEAST, **settings)
+
+
+def make_journal(seed: str = "journal") -> Journal:
+    return Journal(make_vault(seed=f"{seed}/vault"), seeded(seed))
 
 
 def make_guard(

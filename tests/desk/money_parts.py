@@ -10,7 +10,7 @@ from hashlib import sha3_256
 from typing import Any
 
 from clocks import FakeClock, seeded
-from custody_parts import PIN, TEXTS, make_guard, make_wallet
+from custody_parts import PIN, TEXTS, make_guard, make_journal, make_wallet
 from sqlalchemy import Connection, insert, select
 
 from gateway.desk.limits import Limits, load_limits
@@ -228,17 +228,25 @@ class Desk:
         self.meters = Meters()
         self.waiters = Waiters()
         self.receipts = Receipts(TEXTS, self.limits, banks, "*855#")
+        self.journal = make_journal()
         self.outbox = Outbox(
             sql,
             ledger,
             self.waiters,
             self.receipts,
+            journal=self.journal,
             clock=clock,
             entropy=seeded(f"{seed}/outbox"),
             meters=self.meters,
         )
         self.follower = Follower(
-            sql, ledger, self.waiters, self.receipts, clock=clock, meters=self.meters
+            sql,
+            ledger,
+            self.waiters,
+            self.receipts,
+            journal=self.journal,
+            clock=clock,
+            meters=self.meters,
         )
         self.pins = AnyPin() if any_pin else make_guard(sql, clock)
         self.transfers = Transfers(
@@ -247,6 +255,7 @@ class Desk:
             self.outbox,
             self.waiters,
             limits=self.limits,
+            journal=self.journal,
             clock=clock,
             entropy=seeded(f"{seed}/refs"),
             banks=banks,

@@ -97,6 +97,7 @@ class Custody:
             self.vault,
             "bank",
             per_day=recoveries,
+            journal=self.desk.journal,
             clock=clock,
             entropy=seeded(f"recovery/{name}"),
         )

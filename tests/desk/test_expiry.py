@@ -144,6 +144,7 @@ async def test_an_idle_ledger_is_sent_something_that_makes_blocks(desk, sql, clo
         ledger,
         desk.waiters,
         desk.receipts,
+        journal=desk.journal,
         clock=clock,
         meters=desk.meters,
         no_op=no_op,

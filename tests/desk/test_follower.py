@@ -63,7 +63,7 @@ async def desk(sql, clock, ledger) -> Desk:
 
 async def settled(desk: Desk, block, *, sql=None):
     def operation(connection, asked):
-        return settle(desk.receipts, Assets(), "bank", connection, asked)
+        return settle(desk.receipts, Assets(), "bank", connection, asked, journal=desk.journal)
 
     (done,) = await (sql or desk.sql).run(operation, [Settle(block, block.created_time, DAY)])
     return done

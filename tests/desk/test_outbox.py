@@ -133,7 +133,7 @@ async def test_what_left_while_another_process_was_about_to_cancel_it_stays(desk
         now_ms=row["created_time"],
         day="2026-11-22",
     )
-    (ended,) = await sql.run(partial(give_up, desk.receipts), [late])
+    (ended,) = await sql.run(partial(give_up, desk.receipts, journal=desk.journal), [late])
     assert ended == []
     assert await holding(sql, DARA) == (400_000, 5_000, 0)
 
