@@ -32,6 +32,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
 )
 
 from gateway.stores.dialects import Prepared, in_list, listed
@@ -155,27 +156,39 @@ def of_line(table: Table, item: ColumnElement[str], period: ColumnElement[str] |
     )
 
 
-def _lines(
-    table: Table, item: ColumnElement[str], period: ColumnElement[str] | None
-) -> Select[Any]:
-    """Each line of some accounts that has a row, with the figures of its last movement."""
-    accounts, of = listed("accounts"), "" if period is None else period
-    columns = [table.c.account_id, item] if period is None else [table.c.account_id, item, period]
+def _held() -> Select[Any]:
+    """Each holding of some accounts, with the figures of its last movement."""
+    accounts = listed("accounts")
     return (
-        select(*columns, _MOVEMENT.c.a, _MOVEMENT.c.b, _MOVEMENT.c.c)
+        select(_HOLDING.c.account_id, _HOLDING.c.currency, *_figures_of_last)
         .select_from(accounts)
-        .join(table, table.c.account_id == accounts.c.value)
-        .outerjoin(_MOVEMENT, of_line(table, item, of))
+        .join(_HOLDING, _HOLDING.c.account_id == accounts.c.value)
+        .outerjoin(_MOVEMENT, of_line(_HOLDING, _HOLDING.c.currency, ""))
     )
 
 
-_HEADS = Prepared(_heads())
-_HELD = Prepared(_lines(_HOLDING, _HOLDING.c.currency, None))
-_COUNTED = Prepared(
-    _lines(_COUNTER, _COUNTER.c.bucket, _COUNTER.c.period).where(
-        _COUNTER.c.period.in_(select(listed("periods").c.value))
+def _counted() -> Select[Any]:
+    """Likewise the counters, of these buckets and periods."""
+    accounts, buckets, periods = listed("accounts"), listed("buckets"), listed("periods")
+    return (
+        select(_COUNTER.c.account_id, _COUNTER.c.bucket, _COUNTER.c.period, *_figures_of_last)
+        .select_from(accounts)
+        .join(buckets, true())
+        .join(
+            _COUNTER,
+            and_(
+                _COUNTER.c.account_id == accounts.c.value,
+                _COUNTER.c.bucket == buckets.c.value,
+                # An expression, or SQLite would read everybody's counters of these periods.
+                (_COUNTER.c.period + "").in_(select(periods.c.value)),
+            ),
+        )
+        .outerjoin(_MOVEMENT, of_line(_COUNTER, _COUNTER.c.bucket, _COUNTER.c.period))
     )
-)
+
+
+_figures_of_last = (_MOVEMENT.c.a, _MOVEMENT.c.b, _MOVEMENT.c.c)
+_HEADS, _HELD, _COUNTED = Prepared(_heads()), Prepared(_held()), Prepared(_counted())
 _NOTHING: Final = (0, 0, 0)
 
 
@@ -188,7 +201,7 @@ def write(connection: Connection, key: bytes, entries: Sequence[Entry]) -> list[
         return []
     accounts = in_list({entry.line[0] for entry in entries})
     heads = {row[0]: (row[1], row[2]) for row in _HEADS.rows(connection, {"accounts": accounts})}
-    figures = _figures(connection, accounts, {entry.line[2] for entry in entries})
+    figures = _figures(connection, accounts, {entry.line[1:] for entry in entries})
     rows, numbers = [], []
     for entry in entries:
         was = figures.get(entry.line)
@@ -221,15 +234,20 @@ def write(connection: Connection, key: bytes, entries: Sequence[Entry]) -> list[
 
 
 def _figures(
-    connection: Connection, accounts: str, periods: set[str]
+    connection: Connection, accounts: str, wanted: set[tuple[str, str]]
 ) -> dict[Line, tuple[int, int, int]]:
     """What the last movement of each line left; nothing of one that has a row and no movement."""
     found: dict[Line, tuple[int, int, int]] = {}
-    if "" in periods:
+    counted = [each for each in wanted if each[1]]
+    if len(counted) < len(wanted):
         for account, item, a, b, c in _HELD.rows(connection, {"accounts": accounts}):
             found[account, item, ""] = _NOTHING if a is None else (a, b, c)
-    if counted := periods - {""}:
-        asked = {"accounts": accounts, "periods": in_list(counted)}
+    if counted:
+        asked = {
+            "accounts": accounts,
+            "buckets": in_list({item for item, _ in counted}),
+            "periods": in_list({period for _, period in counted}),
+        }
         for account, item, period, a, b, c in _COUNTED.rows(connection, asked):
             found[account, item, period] = _NOTHING if a is None else (a, b, c)
     return found

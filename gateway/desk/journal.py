@@ -6,7 +6,7 @@ and no movement need be hashed again. Losing the row loses no money, but the pro
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, Table, Update, bindparam, select, update
 

@@ -136,7 +136,18 @@ def end(
         {"moved": in_list(row.tx_hash for row in moved)},
     )
     by_hash = {row.tx_hash: EndedPayment(*row) for row in payments}
-    return [Ended(*row, before, state, by_hash.get(row.tx_hash)) for row in moved]
+    return [
+        Ended(
+            row.tx_hash,
+            row.purpose,
+            row.account_id,
+            row.batch,
+            before,
+            state,
+            by_hash.get(row.tx_hash),
+        )
+        for row in moved
+    ]
 
 
 def end_openings(
