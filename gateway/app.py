@@ -38,6 +38,7 @@ from gateway.housekeeping import Housekeeping
 from gateway.inbox import Inbox
 from gateway.kek import Kek
 from gateway.meters import Meters
+from gateway.reconciler import Reconciler
 from gateway.sender import Sender
 from gateway.stores.runners import open_sql
 from gateway.stores.sessions import Sessions, open_sessions
@@ -104,6 +105,13 @@ class Gateway:
         self.waiters = Waiters()
         self.sender = Sender(world.sql, self.carriers[0].send, world.clock, self.meters)
         self.housekeeping = Housekeeping(world.sql, world.clock, self.meters)
+        self.reconciler = Reconciler(
+            world.sql,
+            self.journal,
+            clock=world.clock,
+            meters=self.meters,
+            rows_per_s=settings.reconciled_rows_per_s,
+        )
         receipts = Receipts(self.texts, self.limits, self.banks, settings.service_code)
         self.outbox = Outbox(
             world.sql,

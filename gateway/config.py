@@ -151,6 +151,9 @@ class Settings(BaseSettings):
         "third of it for a million numbers alike. Set a tenth of the PINs of your busiest minute",
         ge=10,
     )
+    reconciled_rows_per_s: int = _row(
+        5000, "rows that one process compares with their movements in a second", ge=100, le=100_000
+    )
     argon2_ops: int = _row(2, "argon2id passes over a PIN", ge=1, le=100)
     argon2_mib: int = _row(19, "argon2id memory for a PIN, MiB", ge=1, le=4096)
     argon2_threads: int = _row(2, "PINs checked at the same time by one process", ge=1, le=64)

@@ -88,7 +88,7 @@ def require_schema(settings: Settings) -> None:
 
 
 class Background:
-    """Outbox, follower, sender and housekeeping, each started again should it ever fall over."""
+    """Outbox, follower, sender, housekeeping and reconciler, each started again should it ever fall over."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -103,6 +103,7 @@ class Background:
             ("follower", gateway.follower.run),
             ("sender", gateway.sender.run),
             ("housekeeping", gateway.housekeeping.run),
+            ("reconciler", gateway.reconciler.run),
         ):
             self._tasks[name] = asyncio.create_task(self._supervise(name, run), name=name)
 
@@ -111,7 +112,7 @@ class Background:
         self._stopping = True
         self._gateway.outbox.stop()
         self._gateway.sender.stop()
-        for name in ("follower", "housekeeping"):
+        for name in ("follower", "housekeeping", "reconciler"):
             if task := self._tasks.get(name):
                 task.cancel()  # what it does is done whole or not at all
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

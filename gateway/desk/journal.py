@@ -24,7 +24,7 @@ from gateway.stores.tables import (
     Transfer,
     table_of,
 )
-from gateway.vault import Sealed, Vault
+from gateway.vault import DoesNotOpen, Sealed, Vault
 
 NAME: Final = "movements"  # what its seal binds it to, where a wallet's binds its account
 _KEY_BYTES: Final = 32
@@ -57,6 +57,14 @@ class Journal:
                 found = connection.execute(_SEALED).one()
             self._known = self._vault.open_without_pin(NAME, Sealed(*found))
         return self._known
+
+    def vouches(self, connection: Connection) -> bool:
+        """Is the key where it was, and the same?"""
+        known, found = self.key(connection), connection.execute(_SEALED).first()
+        try:
+            return found is not None and known == self._vault.open_without_pin(NAME, Sealed(*found))
+        except DoesNotOpen:
+            return False
 
     def alone(self, connection: Connection) -> None:
         """Wait for others who write to a chain that no wallet's lock keeps: the recoverer's."""

@@ -1,6 +1,7 @@
 """What SQLite and PostgreSQL spell differently, said once.
 
-Lists as one parameter, rows that may be there already, and SELECTs prepared for every turn.
+Lists as one parameter, rows that may be there already, SELECTs prepared for every turn, and several
+SELECTs of one moment.
 """
 
 import json
@@ -14,6 +15,7 @@ from sqlalchemy import (
     String,
     TableValuedAlias,
     bindparam,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -72,12 +74,12 @@ class Prepared:
         self, connection: Connection, values: Mapping[str, str | int]
     ) -> Sequence[tuple[Any, ...]]:
         """All rows for these values of its parameters."""
-        text, own, names = self._made.get(connection.dialect.name) or self._make(connection)
+        said, own, names = self._made.get(connection.dialect.name) or self._make(connection)
         given = {**own, **values}
         driver: Any = connection.connection.driver_connection
         try:
             rows: Sequence[tuple[Any, ...]] = driver.execute(
-                text, given if names is None else [given[name] for name in names]
+                said, given if names is None else [given[name] for name in names]
             ).fetchall()
         except connection.dialect.loaded_dbapi.Error as error:
             # What SQLAlchemy would make of it: the runner knows those.
@@ -90,6 +92,12 @@ class Prepared:
         made = (compiled.string, dict(compiled.params), compiled.positiontup)
         self._made[connection.dialect.name] = made
         return made
+
+
+def one_moment(connection: Connection) -> None:
+    """Let all that this operation reads be of one moment; called before it reads anything."""
+    if connection.dialect.name == "postgresql":  # SQLite's transactions are so by themselves
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
 def insert_ignore(

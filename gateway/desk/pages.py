@@ -1,0 +1,212 @@
+"""What reconciliation reads: pages of rows, each of one moment, whoever writes meanwhile.
+
+Operations only, and they change nothing. `audit` says what is right and what is not.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, or_, select, tuple_
+
+from gateway.desk.chain import SENT, Line, Link, of_line
+from gateway.stores.dialects import in_list, listed, one_moment
+from gateway.stores.tables import (
+    Counter,
+    Holding,
+    Movement,
+    Receipt,
+    Submission,
+    Transfer,
+    table_of,
+)
+
+ROWS: Final = 500  # of one page: a few milliseconds
+
+_MOVEMENT, _HOLDING, _COUNTER = table_of(Movement), table_of(Holding), table_of(Counter)
+_TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)
+_LINKS = select(*(_MOVEMENT.c[name] for name in (*Link._fields, "hash"))).order_by(
+    _MOVEMENT.c.account_id, _MOVEMENT.c.number
+)
+SENT_NOW: Final = (*SENT, "state", "settled_at", "height")
+_PAYMENTS = (
+    select(_TRANSFER, *(_SUBMISSION.c[name].label(f"s_{name}") for name in SENT_NOW))
+    .select_from(_TRANSFER)
+    .outerjoin(_SUBMISSION, _SUBMISSION.c.tx_hash == _TRANSFER.c.tx_hash)
+    .where(_TRANSFER.c.tx_hash.in_(select(listed("hashes").c.value)))
+)
+_ARRIVALS = (
+    select(_RECEIPT)
+    .where(_RECEIPT.c.tx_hash.in_(select(listed("hashes").c.value)))
+    .order_by(_RECEIPT.c.tx_hash, _RECEIPT.c.command_index)
+)
+_of_accounts = select(listed("accounts").c.value)
+_HELD = select(
+    _HOLDING.c.account_id,
+    _HOLDING.c.currency,
+    _HOLDING.c.settled,
+    _HOLDING.c.outgoing,
+    _HOLDING.c.incoming,
+    _HOLDING.c.movement,
+).where(_HOLDING.c.account_id.in_(_of_accounts))
+_COUNTED = select(
+    _COUNTER.c.account_id,
+    _COUNTER.c.bucket,
+    _COUNTER.c.period,
+    _COUNTER.c.amount,
+    _COUNTER.c.count,
+    _COUNTER.c.movement,
+).where(_COUNTER.c.account_id.in_(_of_accounts))
+_OPEN = select(_TRANSFER.c.src_account, _TRANSFER.c.tx_hash, _TRANSFER.c.ref).where(
+    _TRANSFER.c.src_account.in_(_of_accounts), _TRANSFER.c.state == "signed"
+)
+
+
+@dataclass(slots=True)
+class Standing:
+    """What an account's rows say of it."""
+
+    lines: dict[Line, tuple[int, ...]] = field(default_factory=dict)  # and movement
+    open: dict[str, str] = field(default_factory=dict)  # ref by hash of its unsettled payments
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Movements in order, the rows they came with, and all of each account that ends here."""
+
+    links: Sequence[tuple[Link, bytes]]
+    payments: Mapping[str, Mapping[str, Any]]  # by hash
+    arrivals: Mapping[tuple[str, Line], Sequence[Mapping[str, Any]]]  # by hash and holding
+    standings: Mapping[str, Standing]  # of accounts of which no more movements follow
+
+
+def read_links(connection: Connection, places: Sequence[tuple[str, int]]) -> list[Page]:
+    """The page after this account and number."""
+    one_moment(connection)
+    return [_read_links(connection, place) for place in places]
+
+
+def _read_links(connection: Connection, after: tuple[str, int]) -> Page:
+    asked = _LINKS.where(tuple_(_MOVEMENT.c.account_id, _MOVEMENT.c.number) > after).limit(ROWS)
+    links = [(Link(*row[:-1]), row[-1]) for row in connection.execute(asked)]
+    hashes = in_list({link.tx_hash for link, _ in links if link.tx_hash})
+    payments = connection.execute(_PAYMENTS, {"hashes": hashes}).mappings()
+    arrivals: defaultdict[tuple[str, Line], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in connection.execute(_ARRIVALS, {"hashes": hashes}).mappings():
+        line = (row["account_id"], row["currency"], "")
+        arrivals[row["tx_hash"], line].append(dict(row))
+    accounts = dict.fromkeys((after[0], *(link.account_id for link, _ in links)))
+    accounts.pop("", None)
+    if len(links) == ROWS:
+        accounts.pop(links[-1][0].account_id)
+    return Page(
+        links,
+        {row["tx_hash"]: dict(row) for row in payments},
+        arrivals,
+        _standings(connection, list(accounts)),
+    )
+
+
+def _standings(connection: Connection, accounts: Sequence[str]) -> dict[str, Standing]:
+    standings = {account: Standing() for account in accounts}
+    if not accounts:
+        return standings
+    asked = {"accounts": in_list(accounts)}
+    for account, currency, *figures in connection.execute(_HELD, asked):
+        standings[account].lines[account, currency, ""] = tuple(figures)
+    for account, bucket, period, amount, count, movement in connection.execute(_COUNTED, asked):
+        standings[account].lines[account, bucket, period] = (amount, count, 0, movement)
+    for account, tx_hash, ref in connection.execute(_OPEN, asked):
+        standings[account].open[tx_hash] = ref
+    return standings
+
+
+# ---- each row beside the movement it names
+
+
+class Shelf(NamedTuple):
+    """A table whose rows name a movement: their keys, and what is wrong with a row."""
+
+    name: str
+    key: Sequence["Column[Any]"]
+    movement: ColumnElement[bool]  # the one it names
+    wrong: ColumnElement[bool]
+
+
+class Beside(NamedTuple):
+    """One row's key, and whether the movement it names says otherwise."""
+
+    key: tuple[Any, ...]
+    wrong: bool
+
+
+def _figures(table: Table, *columns: ColumnElement[int]) -> ColumnElement[bool]:
+    """Are these the figures of the movement, or nothing where no movement was ever?"""
+    empty = and_(table.c.movement == 0, *(column == 0 for column in columns))
+    of_movement = (_MOVEMENT.c.a, _MOVEMENT.c.b, _MOVEMENT.c.c)
+    same = and_(*(a == b for a, b in zip(columns, of_movement, strict=False)))
+    return ~or_(empty, and_(_MOVEMENT.c.number.is_not(None), same))
+
+
+def _arrived(table: Table, account: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(
+        _MOVEMENT.c.account_id == account,
+        _MOVEMENT.c.number == table.c.movement,
+        _MOVEMENT.c.tx_hash == table.c.tx_hash,
+    )
+
+
+SHELVES: Final = (
+    Shelf(
+        "holding",
+        list(_HOLDING.primary_key),
+        of_line(_HOLDING, _HOLDING.c.currency, ""),
+        _figures(_HOLDING, _HOLDING.c.settled, _HOLDING.c.outgoing, _HOLDING.c.incoming),
+    ),
+    Shelf(
+        "counter",
+        list(_COUNTER.primary_key),
+        of_line(_COUNTER, _COUNTER.c.bucket, _COUNTER.c.period),
+        _figures(_COUNTER, _COUNTER.c.amount, _COUNTER.c.count),
+    ),
+    Shelf(
+        "transfer",
+        list(_TRANSFER.primary_key),
+        _arrived(_TRANSFER, _TRANSFER.c.src_account),
+        _MOVEMENT.c.number.is_(None),
+    ),
+    Shelf(
+        "receipt",
+        list(_RECEIPT.primary_key),
+        _arrived(_RECEIPT, _RECEIPT.c.account_id),
+        _MOVEMENT.c.number.is_(None),
+    ),
+)
+
+
+class Place(NamedTuple):
+    """Where on which shelf; `after` is empty before the first row."""
+
+    shelf: Shelf
+    after: tuple[Any, ...] = ()
+
+
+def read_shelf(connection: Connection, places: Sequence[Place]) -> list[list[Beside]]:
+    """The page of rows after this place."""
+    return [
+        [Beside(tuple(row[:-1]), bool(row[-1])) for row in connection.execute(_shelf(*place))]
+        for place in places
+    ]
+
+
+def _shelf(shelf: Shelf, after: tuple[Any, ...]) -> Select[Any]:
+    table = shelf.key[0].table
+    rows = (
+        select(*shelf.key, shelf.wrong.label("wrong"))
+        .select_from(table)
+        .outerjoin(_MOVEMENT, shelf.movement)
+        .order_by(*shelf.key)
+        .limit(ROWS)
+    )
+    return rows.where(tuple_(*shelf.key) > after) if after else rows

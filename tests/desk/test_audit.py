@@ -1,0 +1,180 @@
+"""Every row is what its movements say, and an edited, deleted or inserted one is found."""
+
+import pytest
+from custody_parts import make_journal
+from money_parts import (
+    BORA,
+    COUNTER,
+    DARA,
+    HOLDING,
+    RECEIPT,
+    SUBMISSION,
+    THIDA,
+    TRANSFER,
+    Desk,
+    MemoryLedger,
+    account,
+    execute,
+    fetch,
+    khr,
+    person,
+)
+from sqlalchemy import LargeBinary, delete, insert, update
+
+from gateway.desk import audit, pages
+from gateway.desk.blocks import start_cursor
+from gateway.desk.chain import Link
+from gateway.stores.tables import ChainKey, Movement, table_of
+from ledger_client.ledger import Reached
+
+MOVEMENT, CHAIN_KEY = table_of(Movement), table_of(ChainKey)
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    return MemoryLedger(auto=False)
+
+
+@pytest.fixture
+async def desk(sql, clock, ledger) -> Desk:
+    """After a day: a payment settled, one refused, one on its way, and money from elsewhere."""
+    await person(sql, DARA, ledger, riel=400_000, cents=500)
+    await person(sql, THIDA, ledger, riel=50_000, name="Chan Thida")
+    await sql.run(start_cursor, [Reached(0)])
+    desk = Desk(sql, ledger, clock, any_pin=True)
+    for amount, refuse in ((5_000, False), (7_000, True)):
+        await desk.pay(DARA, THIDA, khr(amount), wait_s=0.01)
+        await desk.outbox.round()
+        ledger.refuse_all = refuse
+        assert await desk.follower._settle(ledger.block())
+    assert await desk.follower._settle(ledger.pay_in(account(THIDA), "1200"))
+    await desk.pay(DARA, THIDA, khr(9_000), wait_s=0.01)
+    return desk
+
+
+async def found(desk: Desk, journal=None) -> list[audit.Drift]:
+    drifts = []
+    async for step in audit.rounds(desk.sql, journal or make_journal(), desk.clock.now):
+        drifts += step.drifts
+    return drifts
+
+
+async def test_an_honest_day_has_no_drift(desk):
+    assert await found(desk) == []
+
+
+TABLES = {each.name: each for each in (HOLDING, COUNTER, TRANSFER, RECEIPT, MOVEMENT, SUBMISSION)}
+WORKING = {"first_sent_at", "next_send_at", "sends", "reason"}  # the outbox's own, of no money
+
+
+def key_of(table, row):
+    return [column == row[column.name] for column in table.primary_key]
+
+
+@pytest.mark.parametrize("name", TABLES)
+async def test_every_edited_column_of_every_money_row_is_found(desk, sql, name):
+    table = TABLES[name]
+    for row in await fetch(sql, table):
+        for column in table.columns:
+            if column.name in WORKING:
+                continue
+            edited = {column.name: other(row[column.name], column)}
+            await execute(sql, update(table).where(*key_of(table, row)).values(edited))
+            assert await found(desk) != [], column.name
+            back = update(table).where(*key_of(table, row | edited)).values(row)
+            await execute(sql, back)
+    assert await found(desk) == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+async def test_every_deleted_money_row_is_found(desk, sql, name):
+    table = TABLES[name]
+    for row in await fetch(sql, table):
+        await execute(sql, delete(table).where(*key_of(table, row)))
+        assert await found(desk) != []
+        await execute(sql, insert(table).values(row))
+    assert await found(desk) == []
+
+
+INVENTED = {
+    HOLDING: {"account_id": account(BORA), "currency": "KHR", "settled": 1, "movement": 0},
+    COUNTER: {"period": "2026-10-01"},
+    TRANSFER: {"ref": "INVENTED", "intent_id": "other", "tx_hash": "ab" * 32},
+    RECEIPT: {"tx_hash": "ab" * 32},
+    MOVEMENT: {"number": 1000},
+}
+
+
+@pytest.mark.parametrize("table", INVENTED, ids=lambda table: table.name)
+@pytest.mark.parametrize("which", [0, -1], ids=["like the first", "like the last"])
+async def test_an_invented_money_row_is_found(desk, sql, table, which):
+    like = (await fetch(sql, table))[which]
+    await execute(sql, insert(table).values(like | INVENTED[table]))
+    assert await found(desk) != []
+
+
+async def test_one_riel_is_found_and_named(desk, sql):
+    more = update(HOLDING).where(
+        HOLDING.c.account_id == account(THIDA), HOLDING.c.currency == "KHR"
+    )
+    await execute(sql, more.values(settled=HOLDING.c.settled + 1))
+    drifts = await found(desk)
+    assert {(drift.table, drift.row) for drift in drifts} == {("holding", "85512345602@bank KHR")}
+
+
+async def test_an_edited_figure_stays_found_after_the_next_payment(desk, sql):
+    await execute(sql, update(HOLDING).values(settled=HOLDING.c.settled + 1))
+    await desk.pay(DARA, THIDA, khr(1_000), wait_s=0.01)
+    assert {drift.row for drift in await found(desk)} >= {"85512345601@bank KHR"}
+
+
+async def test_a_chain_hashed_again_with_another_key_is_found(desk, sql):
+    """Whoever has the database and not the key can make no movement that is believed."""
+    rows = sorted(await fetch(sql, MOVEMENT), key=lambda row: (row["account_id"], row["number"]))
+    before, last = b"", ""
+    for row in rows:
+        before = before if row["account_id"] == last else b""
+        link = Link(*(row[name] for name in Link._fields))._replace(at=row["at"] + 1)
+        before, last = link.hash(b"a guess", before), row["account_id"]
+        here = update(MOVEMENT).where(*key_of(MOVEMENT, row))
+        await execute(sql, here.values(at=link.at, hash=before))
+    changed = [drift for drift in await found(desk) if drift.table == "movement"]
+    assert len(changed) == len(rows)
+
+
+async def test_another_key_in_the_place_of_the_chains_key_is_found(desk, sql):
+    journal = make_journal()
+    assert await found(desk, journal) == []
+    await execute(sql, delete(CHAIN_KEY))
+    assert [drift.table for drift in await found(desk, journal)] == ["chain_key"]
+
+
+async def test_pages_end_anywhere(desk, monkeypatch):
+    for rows in (1, 2, 3, 7):
+        for room in (pages, audit):
+            monkeypatch.setattr(room, "ROWS", rows)
+        assert await found(desk) == []
+
+
+async def test_what_an_older_release_left_is_brought_into_the_chains(desk, sql, ledger):
+    await execute(sql, delete(MOVEMENT), delete(CHAIN_KEY))
+    for table in (HOLDING, COUNTER, TRANSFER, RECEIPT):
+        await execute(sql, update(table).values(movement=0))
+    assert await found(desk) == []
+    later = Desk(sql, ledger, desk.clock, any_pin=True, seed="later")
+    await later.pay(THIDA, DARA, khr(2_000), wait_s=0.01)
+    await later.outbox.round()
+    ledger.refuse_all = False
+    assert await later.follower._settle(ledger.block())
+    assert await found(later) == []
+    await execute(sql, update(TRANSFER).values(amount=TRANSFER.c.amount + 1))
+    assert len(await found(later)) == 4
+
+
+def other(value, column):
+    """Another value of the column."""
+    if isinstance(column.type, LargeBinary):
+        return value[:-1] + bytes([value[-1] ^ 1]) if value else b"\0"
+    if isinstance(value, str):
+        return f"{value}x"
+    return (value or 0) + 1000
