@@ -1,4 +1,4 @@
-"""`ussd-gateway serve | migrate | keys | kek | ledger | recover | seed | settings`.
+"""`ussd-gateway serve | migrate | keys | kek | ledger | recover | reconcile | seed | settings`.
 
 Parses, prints and chooses exit codes; the work is done elsewhere. Errors an operator can mend are
 one line that names the setting; anything else keeps its traceback.
@@ -106,6 +106,33 @@ def reseal() -> None:
 
     with explained():
         asyncio.run(rekey(read_settings(least="warning"), typer.echo))
+
+
+@app.command()
+def reconcile(
+    *,
+    with_ledger: Annotated[
+        bool, typer.Option("--ledger/--no-ledger", help="also the ledger's blocks and balances")
+    ] = True,
+) -> None:
+    """Compare every row of money with its movements, and with the ledger. Gateways may run.
+
+    Each holding, counter, payment and receipt with the chain of movements that led to it; each
+    movement with the ledger's blocks; each wallet's balance with the ledger's account. The exit
+    code is 0 when all is as it should be, and 1 when a row drifts: RECONCILIATION.md says what
+    then. Nothing is changed.
+    """
+    from gateway.reconcile import reconcile as compare  # noqa: PLC0415
+
+    with explained():
+        try:
+            settings = read_settings(least="error")
+            as_it_should_be = asyncio.run(compare(settings, typer.echo, with_ledger=with_ledger))
+        except KeyboardInterrupt:
+            typer.echo("stopped before the end; nothing was changed", err=True)
+            raise typer.Exit(130) from None
+    if not as_it_should_be:
+        raise typer.Exit(1)
 
 
 @app.command()

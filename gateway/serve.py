@@ -88,7 +88,7 @@ def require_schema(settings: Settings) -> None:
 
 
 class Background:
-    """Outbox, follower, sender, housekeeping and reconciler, each started again should it ever fall over."""
+    """What goes on without anybody asking, each part started again should it ever fall over."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
