@@ -38,7 +38,8 @@ class Reconciler:
         self._clock = clock
         self._meters = meters
         self._rows_per_s = rows_per_s
-        self._told: set[Drift] = set()
+        self._told: set[tuple[str, str]] = set()
+        self._last = 0  # how many drifted in the last whole round
 
     async def run(self) -> None:
         """Round after round, whatever goes away meanwhile."""
@@ -56,21 +57,22 @@ class Reconciler:
 
     async def round(self) -> None:
         """Look at every row once; tell of each that drifts as soon as it is seen."""
-        adrift = 0
+        adrift: set[tuple[str, str]] = set()  # a row may be seen from both of its sides
         async for step in rounds(self._sql, self._journal, self._clock.now):
-            adrift += len(step.drifts)
             for drift in step.drifts:
+                adrift.add((drift.table, drift.row))
                 self._tell(drift)
-            self._meters.adrift.set(max(adrift, len(step.drifts)))
+            # Until the round is over, what the last one found may be there still.
+            self._meters.adrift.set(max(len(adrift), self._last))
             await self._clock.sleep(step.rows / self._rows_per_s)
-        self._meters.adrift.set(adrift)
-        if not adrift:
-            self._told.clear()  # mended: the same row may drift again
+        self._last = len(adrift)
+        self._meters.adrift.set(self._last)
+        self._told &= adrift  # mended: the same row may drift again
 
     def _tell(self, drift: Drift) -> None:
-        if drift in self._told:
+        row = (drift.table, drift.row)
+        if row in self._told or len(self._told) >= TOLD_MOST:
             return
+        self._told.add(row)
         self._meters.drifts.labels(drift.table).inc()
-        if len(self._told) < TOLD_MOST:
-            self._told.add(drift)
-            LOG.error("drift", table=drift.table, row=drift.row, why=drift.why)
+        LOG.error("drift", table=drift.table, row=drift.row, why=drift.why)

@@ -147,7 +147,9 @@ class MemoryLedger:
         raise NotImplementedError
 
     async def balances(self, account_id: str) -> Mapping[str, str]:
-        raise NotImplementedError
+        await asyncio.sleep(0)
+        held = self.held.items()
+        return {asset: str(amount) for (account, asset), amount in held if account == account_id}
 
     async def close(self) -> None:
         """Nothing is open."""

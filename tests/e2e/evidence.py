@@ -1,4 +1,4 @@
-"""Looks for what must not be found: PINs, in every place where something is kept.
+"""Looks for what must not be found: rows that drift, and PINs, in every place that keeps anything.
 
 Six digits are found by chance in hexadecimal hashes, so a PIN counts where no other letter or
 digit touches it; in tables every value is looked at by itself. A PIN behind a `*`, as carriers
@@ -13,6 +13,14 @@ from sqlmodel import SQLModel
 from stack import Stack
 
 SEARCHED = ("*.log", "gateway.db*")
+
+
+def no_drift_in(stack: Stack) -> None:
+    """By the product's own command, beside whatever runs."""
+    stack.heal()
+    reconciling = stack.process("reconcile", "reconcile")
+    reconciling.start()
+    assert reconciling.wait(60.0) == 0, reconciling.tail()
 
 
 def no_secret_in(stack: Stack) -> None:
