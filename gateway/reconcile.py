@@ -15,7 +15,7 @@ from gateway.clock import Clock, SystemClock, system_entropy
 from gateway.config import Settings
 from gateway.desk import recount
 from gateway.desk.amounts import Assets
-from gateway.desk.audit import Step, rounds
+from gateway.desk.audit import Drift, Step, rounds
 from gateway.desk.journal import Journal
 from gateway.kek import Kek
 from gateway.serve import require_schema
@@ -34,7 +34,7 @@ class Telling:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self._status = Console(stderr=True).status("")
-        self.drifts = 0
+        self._rows: set[tuple[str, str]] = set()  # each once, from whichever side it is seen
 
     async def all_of(self, what: str, steps: AsyncIterator[Step]) -> None:
         """Go through some steps, with progress on a terminal."""
@@ -44,11 +44,22 @@ class Telling:
                 looked += step.rows
                 status.update(f"{looked:,} {what}")
                 for drift in step.drifts:
-                    self.drifts += 1
-                    if self.drifts <= SHOWN_MOST:
-                        self.say(f"drift: {drift.table} {drift.row}: {drift.why}")
+                    self._tell(drift)
         found = self.drifts - before
         self.say(f"{looked:,} {what}: {f'{found:,} drift' if found else 'as they should be'}")
+
+    @property
+    def drifts(self) -> int:
+        """How many rows."""
+        return len(self._rows)
+
+    def _tell(self, drift: Drift) -> None:
+        row = (drift.table, drift.row)
+        if row in self._rows:
+            return
+        self._rows.add(row)
+        if len(self._rows) <= SHOWN_MOST:
+            self.say(f"drift: {drift.table} {drift.row}: {drift.why}")
 
 
 async def reconcile(
@@ -77,7 +88,8 @@ async def reconcile(
         await sql.close()
     if telling.drifts > SHOWN_MOST:
         say(f"{telling.drifts - SHOWN_MOST:,} more were found and are not shown")
-    say("no drift" if not telling.drifts else f"{telling.drifts:,} rows drift")
+    many = "1 row drifts" if telling.drifts == 1 else f"{telling.drifts:,} rows drift"
+    say(many if telling.drifts else "no drift")
     return not telling.drifts
 
 

