@@ -30,12 +30,11 @@ from sqlalchemy import (
     Table,
     and_,
     func,
-    insert,
     select,
     true,
 )
 
-from gateway.stores.dialects import Prepared, in_list, listed
+from gateway.stores.dialects import Prepared, PreparedInsert, in_list, listed
 from gateway.stores.tables import (
     Counter,
     Holding,
@@ -188,6 +187,7 @@ def _counted() -> Select[Any]:
 
 
 _figures_of_last = (_MOVEMENT.c.a, _MOVEMENT.c.b, _MOVEMENT.c.c)
+_INSERT = PreparedInsert(Movement, (*Link._fields, "hash"))
 _HEADS, _HELD, _COUNTED = Prepared(_heads()), Prepared(_held()), Prepared(_counted())
 _NOTHING: Final = (0, 0, 0)
 
@@ -227,9 +227,9 @@ def write(connection: Connection, key: bytes, entries: Sequence[Entry]) -> list[
         made = link.hash(key, before)
         figures[entry.line], heads[account_id] = came, (number + 1, made)
         numbers.append(number + 1)
-        rows.append({**link._asdict(), "hash": made})
+        rows.append((*link, made))
     if rows:
-        connection.execute(insert(_MOVEMENT), rows)
+        _INSERT.write(connection, rows)
     return numbers
 
 

@@ -94,6 +94,30 @@ class Prepared:
         return made
 
 
+class PreparedInsert:
+    """An INSERT of many rows for every payment: its text is made once, likewise.
+
+    Rows are tuples of the columns that it names, in that order.
+    """
+
+    def __init__(self, model: type[SQLModel], columns: Sequence[str]) -> None:
+        self._table, self._columns = table_of(model).name, tuple(columns)
+
+    def write(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert them all, or raise."""
+        mark = "?" if connection.dialect.name == "sqlite" else "%s"
+        names, marks = ", ".join(self._columns), ", ".join(mark for _ in self._columns)
+        said = f"INSERT INTO {self._table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
+        cursor: Any = connection.connection.cursor()
+        try:
+            cursor.executemany(said, rows)
+        except connection.dialect.loaded_dbapi.Error as error:
+            base = connection.dialect.loaded_dbapi.Error
+            raise DBAPIError.instance(None, None, error, base) from error
+        finally:
+            cursor.close()
+
+
 def one_moment(connection: Connection) -> None:
     """Let all that this operation reads be of one moment; called before it reads anything."""
     if connection.dialect.name == "postgresql":  # SQLite's transactions are so by themselves
