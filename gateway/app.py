@@ -5,7 +5,7 @@ All of one process is built here from the settings; building starts nothing (ser
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -66,7 +66,7 @@ class World:
     ledger: Ledger
     clock: Clock
     entropy: Entropy
-    threads: ThreadPoolExecutor
+    threads: Executor | None  # for argon2; None runs it inline, in the simulated world
 
 
 class Gateway:

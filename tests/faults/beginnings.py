@@ -1,0 +1,197 @@
+"""What every world begins with: people, their wallets and money, limits, settings, a database.
+
+Made once for a process and shared by all its worlds, since it is the same in each.
+"""
+
+import asyncio
+import contextlib
+import functools
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import structlog
+from sqlalchemy import Engine, insert
+from virtual_time import VirtualLoop
+
+import gateway.app
+from gateway.config import Settings
+from gateway.kek import Kek
+from gateway.key_files import make_key_files
+from gateway.stores.engines import open_engine
+from gateway.stores.migrate import migrate
+from gateway.stores.tables import Holding, Listing, Subscriber, Wallet, table_of
+from gateway.vault import Cost, Vault
+from ledger_client.keys import SigningKey
+from menus.kinds import Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A number with a wallet: its PIN, and what is in it at the start."""
+
+    number: str
+    pin: str
+    riel: int
+
+    @property
+    def account(self) -> str:
+        return f"{self.number[1:]}@bank"
+
+    @property
+    def local(self) -> str:
+        return f"0{self.number[4:]}"
+
+
+PEOPLE = (
+    Person("+85512345601", "730264", 9_000),
+    Person("+85512345602", "519348", 5_000),
+    Person("+85512345603", "846153", 14_000),
+)
+ELSEWHERE = Person("+85512345609", "", 0)  # with a wallet at another bank
+GIVER = "giver@wing"
+# So little that a few payments reach every one of them.
+CAPS = {
+    "least": 100,
+    "most": 4_000,
+    "day": 7_000,
+    "month": 12_000,
+    "count_per_day": 5,
+    "held": 16_000,
+    "sms_most": 2_000,
+}
+Held = dict[tuple[str, str], int]
+"""Minor units by account and asset."""
+
+
+def opening() -> Held:
+    """What the ledger holds at the start."""
+    return {
+        **{(person.account, "khr#nbc"): person.riel for person in PEOPLE},
+        (GIVER, "khr#nbc"): 1_000_000,
+    }
+
+
+@cache
+def settings() -> Settings:
+    """Of every gateway process."""
+    folder = _folder()
+    return Settings(
+        env="development",
+        callback_secret="faults",
+        opener_key_file=folder / "keys" / "opener.key",
+        kek_file=folder / "keys" / "kek.toml",
+        limits_file=folder / "limits.toml",
+        member_banks=("wing=Wing",),
+        argon2_ops=1,
+        argon2_mib=1,
+    )
+
+
+def fresh_database() -> Engine:
+    """The one database, as it is at the start of every world."""
+    engine = _engine()
+    with engine.connect() as connection:
+        connection.rollback()
+        _template().backup(connection.connection.driver_connection)
+    return engine
+
+
+@contextlib.contextmanager
+def quiet():
+    """Without logs, and without reading the same files again for each process."""
+    app, before = gateway.app, structlog.get_config()
+    loads = app.load_texts, app.load_limits
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    app.load_texts, app.load_limits = map(_kept, loads)
+    try:
+        yield
+    finally:
+        app.load_texts, app.load_limits = loads
+        structlog.configure(**before)
+
+
+@cache
+def _kept(load):
+    return functools.cache(load)
+
+
+@cache
+def _folder() -> Path:
+    kept = tempfile.TemporaryDirectory(prefix="ussd-faults-")
+    _folder.kept = kept  # until this process ends
+    folder = Path(kept.name)
+    for _ in make_key_files(folder / "keys", Random("keys").randbytes):
+        pass
+    riel = "".join(f'{name} = "{cap:,}"\n' for name, cap in CAPS.items())
+    counts = f'count_per_day = "{CAPS["count_per_day"]}"'
+    limits = riel.replace(counts, counts.replace('"', ""))
+    (folder / "limits.toml").write_text(f"[basic.KHR]\n{limits}\n[basic.USD]\n{limits}")
+    return folder
+
+
+@cache
+def _engine() -> Engine:
+    """One for all worlds, since it remembers how each statement is written."""
+    return open_engine("sqlite://")
+
+
+@cache
+def _template() -> sqlite3.Connection:
+    """A migrated database with everybody's wallet in it."""
+    path = _folder() / "template.db"
+    with quiet():
+        migrate(f"sqlite:///{path}")
+    rows = [(table_of(model), row) for person in PEOPLE for model, row in _rows(person)]
+    elsewhere = {"bank": "wing", "account_id": f"{ELSEWHERE.number[1:]}@wing"}
+    rows.append((table_of(Listing), {"msisdn": ELSEWHERE.number, **elsewhere}))
+    engine = open_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        for table, row in rows:
+            connection.execute(insert(table), [row])
+    engine.dispose()
+    template = sqlite3.connect(":memory:")
+    with contextlib.closing(sqlite3.connect(path)) as source:
+        source.backup(template)
+    return template
+
+
+def _rows(person: Person):
+    chance = Random(person.number)
+    vault = Vault(Kek.load(settings().kek_file), chance.randbytes, None, cost=Cost(1, 8))
+    key = SigningKey.generate(chance.randbytes)
+    under = _at_once(vault.derive(Pin(person.pin)))
+    sealed = vault.seal(person.account, 1, key.seed, under)
+    yield (
+        Wallet,
+        {
+            "account_id": person.account,
+            "msisdn": person.number,
+            "name": "Sok Dara",
+            "state": "open",
+            "public_key": key.public_key,
+            "key_version": 1,
+            "kek_version": sealed.kek_version,
+            "salt": sealed.salt,
+            "sealed_key": sealed.blob,
+        },
+    )
+    yield Subscriber, {"msisdn": person.number, "language": "en"}
+    yield (
+        Holding,
+        {"account_id": person.account, "currency": "KHR", "settled": person.riel},
+    )
+
+
+def _at_once(coroutine):
+    """The result of a coroutine that waits for nothing."""
+    outer = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        with contextlib.closing(VirtualLoop(Random(0))) as loop:
+            return loop.run_until_complete(coroutine)
+    finally:
+        asyncio._set_running_loop(outer)

@@ -1,0 +1,34 @@
+"""What happened in a world, as it could be seen from outside, and what it left behind.
+
+Plain values only: whoever judges a history needs nothing of the code that made it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(slots=True)
+class History:
+    """Of one seed. Amounts are minor units by account and asset; texts are whole."""
+
+    seed: int
+    start: datetime
+    caps: dict[str, int]
+    accounts: dict[str, str]  # of our people, by number
+    opening: dict[tuple[str, str], int]
+    events: list[tuple] = field(default_factory=list)  # (seconds, kind, …), as they came
+    blocks: list = field(default_factory=list)
+    closing: dict[tuple[str, str], int] = field(default_factory=dict)
+    rows: dict[str, list[dict]] = field(default_factory=dict)  # of each table, at the end
+    strange: list[str] = field(default_factory=list)  # faults that no weather explains
+    ended: bool = False  # was everything that was under way brought to an end?
+
+    def of(self, kind: str) -> list[tuple]:
+        """The events of one kind, without it."""
+        return [(event[0], *event[2:]) for event in self.events if event[1] == kind]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{at_s:9.3f}  " + " ".join(str(one).replace("\n", " | ") for one in what)
+            for at_s, *what in self.events
+        )

@@ -1,0 +1,162 @@
+"""People with phones: they read what is on the screen, type, mistype, wait, hang up and dial again.
+
+A person knows nothing but the page. What one agrees to is taken from the page that asked for the
+PIN, since that is what the person was told. Everything seen and typed goes into the history; of
+PINs only whether they were right.
+"""
+
+import asyncio
+import re
+
+from beginnings import Person
+
+PIN_PAGE = re.compile(
+    r"Send (?P<amount>[\d,.]+ (?:KHR|USD)) to (?P<to>.*)\nPIN to confirm", re.DOTALL
+)
+CODE = re.compile(
+    r"Send (?P<amount>[\d,.]+ (?:KHR|USD)) to (?P<to>.*)\? Within .* YES (?P<code>\d+)"
+)
+PATIENCE_S = 20.0
+
+
+class Phone:
+    """One person's phone, and what that person does with it."""
+
+    def __init__(self, town, person: Person) -> None:
+        self._town, self.person = town, person
+        self._chance = town.chances.stream("phone", person.number)
+        self.inbox: list[str] = []
+        self._arrived = asyncio.Event()
+        self._sessions = 0
+        self._texts = 0
+
+    # ---- one session
+
+    async def dial(self, *dialled: str) -> "Call":
+        self._sessions += 1
+        call = Call(self, f"{self.person.number[-3:]}-{self._sessions}", list(dialled))
+        await call.send()
+        return call
+
+    def receive(self, text: str) -> None:
+        self.inbox.append(text)
+        self._arrived.set()
+
+    # ---- what people do
+
+    async def live(self, errands: list) -> None:
+        """Run one errand after the other."""
+        for errand in errands:
+            await asyncio.sleep(2 * self._chance.random())
+            await errand()
+
+    async def pay(self, to: str, amount: str, *, stepwise: bool = False) -> bool:
+        """Pay by USSD; was it seen to the end?"""
+        dialled = () if stepwise else ("1", to, amount)
+        call = await self.dial(*dialled)
+        for _ in range(10):
+            answer = self._answer(call.page, to, amount)
+            if answer is None:
+                break
+            if self._chance.random() < self._town.weather.hang_up:
+                self._town.note("hung up", self.person.number)
+                return False
+            await asyncio.sleep(self._chance.random())
+            await call.type(answer)
+        return call.ended
+
+    def _answer(self, page: str | None, to: str, amount: str) -> str | None:
+        """What to type at this page; None to leave it."""
+        if page is None:
+            return None
+        if PIN_PAGE.search(page):
+            return self._pin(page)
+        for words, typed in (
+            ("Send anyway", "1" if self._chance.random() < 0.6 else None),
+            ("Continue sending", "1" if self._chance.random() < 0.5 else "2"),
+            ("1 Send money", "1"),
+            ("Ask them to dial", None),
+            ("Send to which number?", to),
+            ("How much", amount if page.startswith("How much") else None),
+        ):
+            if words in page:
+                return typed
+        return None
+
+    def _pin(self, page: str) -> str:
+        agreed = PIN_PAGE.search(page)
+        right = self._chance.random() >= self._town.weather.wrong_pin
+        self.agree(agreed["amount"], agreed["to"], right=right)
+        return self.person.pin if right else "111222"
+
+    def agree(self, amount: str, to: str, *, right: bool) -> None:
+        number = "".join(re.findall(r"(?<=[ \d])\d+", f" {to}"))[-9:]
+        self._town.note("agreed", self.person.number, f"+855{number[-8:]}", amount, right)
+
+    async def pay_by_sms(self, to: str, amount: str) -> None:
+        """Ask by SMS, wait for the code, answer with it and the PIN."""
+        seen = len(self.inbox)
+        await self.text(f"SEND {amount} {to}")
+        for _ in range(3):
+            found = await self._code(seen)
+            if found is None:
+                return
+            agreed, seen = found
+            if self._chance.random() < self._town.weather.wrong_pin / 2:
+                await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.person.pin}")
+            right = self._chance.random() >= self._town.weather.wrong_pin
+            self.agree(agreed["amount"], agreed["to"], right=right)
+            pin = self.person.pin if right else "111222"
+            await self.text(f"YES {agreed['code']} {pin}")
+            if right:
+                return
+
+    async def _code(self, seen: int):
+        until = self._town.loop.time() + 60
+        while self._town.loop.time() < until:
+            for place in range(seen, len(self.inbox)):
+                if found := CODE.search(self.inbox[place]):
+                    return found, place + 1
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(until - self._town.loop.time()):
+                    await self._arrived.wait()
+            except TimeoutError:
+                break
+        return None
+
+    async def text(self, text: str) -> None:
+        self._texts += 1
+        await self._town.carrier.sms(
+            self.person.number, f"{self.person.number}/{self._texts}", text
+        )
+
+    async def look(self, item: str) -> str | None:
+        """Read the balance or the last payment from the menu."""
+        call = await self.dial()
+        if call.page and "Continue sending" in call.page:
+            await call.type("2" if "2 " in call.page else "00")
+        if call.page and "1 Send money" in call.page:
+            line = next(line for line in call.page.splitlines() if line.endswith(item))
+            await call.type(line.split()[0])
+        return call.page if call.ended else None
+
+
+class Call:
+    """One USSD session as its phone has it."""
+
+    def __init__(self, phone: Phone, session: str, dialled: list[str]) -> None:
+        self._phone, self.session = phone, session
+        self._typed = dialled
+        self.page: str | None = None
+        self.ended = False
+
+    async def type(self, text: str) -> None:
+        self._typed.append(text)
+        await self.send()
+
+    async def send(self) -> None:
+        town, number = self._phone._town, self._phone.person.number
+        reply = await town.carrier.ussd(number, self.session, "*".join(self._typed))
+        self.page, self.ended = (reply.text, reply.end) if reply else (None, True)
+        town.note("page", number, self.session, self.page)

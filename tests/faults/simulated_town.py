@@ -1,0 +1,223 @@
+"""A whole world in one process: people, carrier, gateways, database and ledger, from one seed.
+
+`live(seed)` runs one to its end and gives back its history. First comes the seed's weather; then it
+clears up, what is under way may end, everybody looks at what became of it, and that is the end.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from beginnings import CAPS, ELSEWHERE, PEOPLE, fresh_database, opening, quiet, settings
+from chances import Chances, Weather
+from histories import History
+from simulated_carrier import Network
+from simulated_ledger import SimulatedLedger
+from simulated_phone import Phone
+from simulated_process import Process
+from virtual_time import VirtualLoop
+
+from gateway.stores.sessions_memory import MemorySessions
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STARTS = (
+    datetime(2026, 11, 22, 3, 0, tzinfo=UTC),
+    datetime(2026, 11, 22, 16, 59, 54, tzinfo=UTC),  # the business day ends at 17:00 UTC
+    datetime(2026, 11, 30, 16, 59, 54, tzinfo=UTC),  # and with it a month
+)
+TIDY = 0.05  # of worlds have housekeeping, which is dear
+SETTLED_S = 2_000.0  # after the weather has cleared up everything must have ended by then
+TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
+
+
+def live(seed: int) -> History:
+    """One world from its seed to its end."""
+    chances = Chances(seed)
+    loop = VirtualLoop(chances.stream("order"))
+    with quiet():
+        town = Town(seed, loop, chances)
+        try:
+            loop.run_until_complete(town.live())
+        finally:
+            loop.run_until_complete(_bury(loop))
+            loop.close()
+    return town.end()
+
+
+async def _bury(loop: VirtualLoop) -> None:
+    """Cancel whatever goes on, until nothing does."""
+    me = asyncio.current_task()
+    while others := [task for task in loop.tasks() if task is not me]:
+        for task in others:
+            if task.owner is not None:
+                task.owner.dead = True
+            task.cancel()
+        await asyncio.wait(others, timeout=1.0)
+
+
+class Town:
+    """One world. It is also the clock that all of it goes by."""
+
+    def __init__(self, seed: int, loop: VirtualLoop, chances: Chances) -> None:
+        self.chances, self.loop = chances, loop
+        self._chance = chances.stream("town")
+        self.weather = Weather.of(self._chance)
+        self._start = self._chance.choice(STARTS)
+        self.tidies = self._chance.random() < TIDY
+        accounts = {person.number: person.account for person in PEOPLE}
+        self.history = History(seed, self._start, CAPS, accounts, opening())
+        self.settings = settings()
+        self.engine = fresh_database()
+        self.sessions = MemorySessions(self)
+        self.ledger = SimulatedLedger(self, opening())
+        self.carrier = Network(self)
+        self.phones = {person.number: Phone(self, person) for person in PEOPLE}
+        self._counted = self._born = 0
+        self._lost: set[tuple[str, str]] = set()
+        self._processes: list[Process] = []
+
+    # ---- time, and what is noted of it
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.loop.time())
+
+    def now_ms(self) -> int:
+        return (self.now() - EPOCH) // timedelta(milliseconds=1)
+
+    def monotonic(self) -> float:
+        return self.loop.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def note(self, *event: object) -> None:
+        self.history.events.append((self.loop.time(), *event))
+
+    def count(self) -> int:
+        """Another number in each call."""
+        self._counted += 1
+        return self._counted
+
+    def spawn(self, coroutine) -> asyncio.Task:
+        """Something that the world does by itself, whoever asked for it."""
+        task = self.loop.create_task(coroutine)
+        task.owner = None
+        return task
+
+    # ---- processes
+
+    def some_process(self, chance) -> Process | None:
+        alive = [one for one in self._processes if not one.dead]
+        return chance.choice(alive) if alive else None
+
+    def crashed(self, process: Process) -> None:
+        self.spawn(self._begin_again(process))
+
+    async def _begin_again(self, process: Process) -> None:
+        await asyncio.sleep(5 * self._chance.random())
+        self._processes.remove(process)
+        self._bear()
+
+    def _bear(self) -> None:
+        self._born += 1
+        process = Process(self, f"g{self._born}")
+        self._processes.append(process)
+        process.start()
+
+    def lose_sessions(self) -> None:
+        self.note("sessions lost")
+        self.sessions = MemorySessions(self)
+
+    # ---- SMS on their way to phones
+
+    def deliver(self, number: str, text: str) -> None:
+        self.note("sms", number, text)
+        if number in self.phones:
+            self.phones[number].receive(text)
+
+    def doubt(self, number: str, text: str, *, arrives: bool) -> None:
+        """An SMS whose fate its sender is not told; the same is lost once at most."""
+        if arrives or (number, text) in self._lost:
+            self.deliver(number, text)
+        else:
+            self._lost.add((number, text))
+            self.note("sms lost", number, text)
+
+    # ---- its life
+
+    async def live(self) -> None:
+        for _ in range(self._chance.choice((1, 2, 2, 3))):
+            self._bear()
+        self.spawn(self.ledger.run())
+        away = self.spawn(self.ledger.stay_away())
+        await self._all(phone.live(self._errands(phone)) for phone in self.phones.values())
+        away.cancel()
+        self.weather, self.ledger.away = Weather.fine(), False
+        self.note("fine weather")
+        self.history.ended = await self._settled()
+        await self._all(map(self._look, self.phones.values()))
+        self._look_for_faults()
+
+    async def _all(self, coroutines) -> None:
+        tasks = [self.spawn(one) for one in coroutines]
+        await asyncio.wait(tasks)
+        for task in tasks:
+            task.result()
+
+    def _errands(self, phone: Phone) -> list:
+        """What this person will do."""
+        chance, others = self._chance, [one for one in PEOPLE if one is not phone.person]
+        errands = []
+        for _ in range(chance.choice((0, 1, 1, 2))):
+            to = chance.choice([*others, *others, ELSEWHERE]).local
+            # No two alike, so that what is on the ledger tells which of them it is.
+            amount = str(100 * chance.randint(3, 40) + self.count())
+            by_sms = chance.random() < self.weather.by_sms
+            stepwise = chance.random() < self.weather.stepwise
+            pay = phone.pay_by_sms if by_sms else partial(phone.pay, stepwise=stepwise)
+            errands.append(partial(pay, to, amount))
+            if chance.random() < self.weather.same_again:
+                errands.append(errands[-1])
+        return errands
+
+    async def _settled(self) -> bool:
+        """Until nothing is under way; False when something never ends."""
+        until_s = self.loop.time() + SETTLED_S
+        while self.loop.time() < until_s:
+            await asyncio.sleep(2.0)
+            if not self._under_way():
+                return True
+        return False
+
+    def _under_way(self) -> bool:
+        with self.engine.connect() as connection:
+            (count,) = connection.connection.driver_connection.execute(
+                "SELECT (SELECT count(*) FROM submission WHERE state = 'signed')"
+                " + (SELECT count(*) FROM message WHERE state IN ('queued', 'sending'))"
+            ).fetchone()
+        return bool(count)
+
+    async def _look(self, phone: Phone) -> None:
+        page = await phone.look("Last payment")
+        self.note("last payment", phone.person.number, page)
+
+    def _look_for_faults(self) -> None:
+        for process in self._processes:
+            for metric in process.gateway.meters.faults.collect():
+                self.history.strange.extend(
+                    f"a fault in {sample.labels['room']}"
+                    for sample in metric.samples
+                    if sample.value and sample.labels["room"] in {"turn", "handlers"}
+                )
+
+    def end(self) -> History:
+        """Close the books."""
+        history = self.history
+        history.blocks, history.closing = self.ledger.blocks, dict(self.ledger.held)
+        with self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            for table in TABLES:
+                cursor = driver.execute(f"SELECT * FROM {table}")  # noqa: S608 - names of our own
+                names = [column[0] for column in cursor.description]
+                history.rows[table] = [dict(zip(names, row, strict=True)) for row in cursor]
+        return history
