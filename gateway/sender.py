@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
@@ -50,8 +50,15 @@ IDLE_S: Final = 5.0  # a poke comes earlier; this is for messages that others qu
 RECORD_AGAIN_S: Final = 1.0
 LOG = logs.get("sender")
 
-Send = Callable[[Msisdn, str], Awaitable[str | None]]
 _message = table_of(Message)
+_DUE: Final = (
+    select(_message)
+    .where(_message.c.state.in_(("queued", "sending")), _message.c.next_try_at <= bindparam("now"))
+    .order_by(_message.c.priority.desc(), _message.c.queued_at)
+    .limit(bindparam("room"))
+    .with_for_update(skip_locked=True)
+)
+Send = Callable[[Msisdn, str], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +211,8 @@ class Sender:
 def _lease(room: int, connection: Connection, nows: Sequence[int]) -> Sequence[Sequence[Due]]:
     """Take what is due, for this sender alone until the lease runs out; give up what is over."""
     (now_ms,) = nows
-    query = (
-        select(_message)
-        .where(_message.c.state.in_(("queued", "sending")), _message.c.next_try_at <= now_ms)
-        .order_by(_message.c.priority.desc(), _message.c.queued_at)
-        .limit(room)
-        .with_for_update(skip_locked=True)
-    )
-    due = [_due(row, now_ms) for row in connection.execute(query).mappings()]
+    found = connection.execute(_DUE, {"now": now_ms, "room": room})
+    due = [_due(row, now_ms) for row in found.mappings()]
     leased = {
         "state": "sending",
         "tries": _message.c.tries + 1,
