@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import structlog
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, StaticPool, create_engine, event, insert
 from virtual_time import VirtualLoop
 
 import gateway.app
@@ -91,13 +91,39 @@ def settings() -> Settings:
     )
 
 
-def fresh_database() -> Engine:
-    """The one database, as it is at the start of every world."""
-    engine = _engine()
-    with engine.connect() as connection:
-        connection.rollback()
-        _template().backup(connection.connection.driver_connection)
-    return engine
+class Database:
+    """Real SQLite in memory, on one connection that stays open; `run_once` works on it.
+
+    Shared by all worlds, since it remembers how each statement is written.
+    """
+
+    def __init__(self) -> None:
+        how = {"isolation_level": None, "check_same_thread": False, "cached_statements": 512}
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=how)
+        event.listen(engine, "begin", lambda _: self.driver.execute("BEGIN IMMEDIATE"))
+        self._kept = engine.connect()
+        self.driver: sqlite3.Connection = self._kept.connection.driver_connection
+
+    def connect(self) -> "Database":
+        return self
+
+    def __enter__(self) -> Connection:
+        return self._kept
+
+    def __exit__(self, *_: object) -> None:
+        if self._kept.in_transaction():
+            self._kept.rollback()
+
+    def begin_anew(self) -> None:
+        """As it is at the start of every world."""
+        _template().backup(self.driver)
+        self.driver.execute("PRAGMA foreign_keys=ON")
+
+
+@cache
+def database() -> Database:
+    """The one of this process."""
+    return Database()
 
 
 @contextlib.contextmanager
@@ -131,12 +157,6 @@ def _folder() -> Path:
     limits = riel.replace(counts, counts.replace('"', ""))
     (folder / "limits.toml").write_text(f"[basic.KHR]\n{limits}\n[basic.USD]\n{limits}")
     return folder
-
-
-@cache
-def _engine() -> Engine:
-    """One for all worlds, since it remembers how each statement is written."""
-    return open_engine("sqlite://")
 
 
 @cache

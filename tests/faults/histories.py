@@ -7,6 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Money that a block moved. `ref` is how it is told to people."""
+
+    tx_hash: str
+    src: str
+    dest: str
+    asset: str
+    minor: int
+    ref: str
+
+
 @dataclass(slots=True)
 class History:
     """Of one seed. Amounts are minor units by account and asset; texts are whole."""
@@ -17,7 +29,7 @@ class History:
     accounts: dict[str, str]  # of our people, by number
     opening: dict[tuple[str, str], int]
     events: list[tuple] = field(default_factory=list)  # (seconds, kind, …), as they came
-    blocks: list = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)  # in the order of blocks
     closing: dict[tuple[str, str], int] = field(default_factory=dict)
     rows: dict[str, list[dict]] = field(default_factory=dict)  # of each table, at the end
     strange: list[str] = field(default_factory=list)  # faults that no weather explains

@@ -1,15 +1,19 @@
 """A ledger in memory that keeps Iroha's promises, and breaks all that it does not promise.
 
 Kept: one hash is applied once, for ever; a block links to the last; money is neither made nor lost;
-nothing older than a day is taken; members of a batch commit together or not at all. Not promised,
+nothing older than a day is taken. Not promised,
 and so broken as the weather has it: that what was taken is not forgotten, that an answer comes,
 that one peer tells the truth, that a refusal says why, that a block comes soon.
 """
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha3_256
+
+from beginnings import GIVER
+from histories import Moved
 
 from ledger_client.ledger import (
     Block,
@@ -34,7 +38,6 @@ class Queued:
     """A transaction that a peer holds in its memory."""
 
     transaction: BlockTransaction
-    batch: tuple[str, ...]  # hashes of all its members; empty for one that goes alone
     due_s: float
 
 
@@ -49,8 +52,7 @@ class SimulatedLedger:
         self.away = False
         self._queue: dict[str, Queued] = {}
         self._verdicts: dict[str, Verdict] = {}
-        self._parsed: dict[bytes, tuple[BlockTransaction, tuple[str, ...]]] = {}
-        self._reached: defaultdict[bytes, str] = defaultdict(str)
+        self._parsed: dict[bytes, BlockTransaction] = {}
         self._work = asyncio.Event()
         self.grown = asyncio.Event()
 
@@ -107,16 +109,17 @@ class SimulatedLedger:
         self.blocks.append(made)
         self._verdicts.update((one.tx_hash, Verdict.COMMITTED) for one in committed)
         self._verdicts.update((tx_hash, Verdict.REJECTED) for tx_hash in rejected)
-        refs = [_told(one) for one in committed]
-        self._town.note("block", height, refs, [tx_hash[:8] for tx_hash in rejected])
+        moved = [one for transaction in committed for one in _moved(transaction)]
+        self._town.history.moved += moved
+        told = [(one.ref, one.minor) for one in moved]
+        self._town.note("block", height, told, [tx_hash[:8] for tx_hash in rejected])
         self.grown.set()
         self.grown = asyncio.Event()
 
-    def pay_in(self, dest: str, asset_id: str, minor: int, number: int) -> None:
-        """Money from elsewhere."""
-        amount = f"{minor}" if UNIT[asset_id] == 1 else f"{minor // 100}.{minor % 100:02}"
-        command = TransferAsset("elsewhere@wing", dest, asset_id, amount, "a gift")
-        tx_hash = sha3_256(f"elsewhere/{number}".encode()).hexdigest()
+    def give(self, dest: str, riel: int) -> None:
+        """Money from another bank, that nobody of ours has signed."""
+        command = TransferAsset(GIVER, dest, "khr#nbc", str(riel), "a gift")
+        tx_hash = sha3_256(f"gift/{self._town.count()}".encode()).hexdigest()
         paid = BlockTransaction(tx_hash, command.src, self._town.now_ms(), (command,))
         if self._apply(paid):
             self.append([paid], [])
@@ -144,7 +147,7 @@ class SimulatedLedger:
             return
         late = chance.random() < weather.block_late
         due_s = self._town.loop.time() + (30 * chance.random() if late else 0)
-        self._queue[tx_hash] = Queued(transaction, (), due_s)
+        self._queue[tx_hash] = Queued(transaction, due_s)
         self._work.set()
 
     def _read(self, data: bytes) -> BlockTransaction:
@@ -258,9 +261,10 @@ def minor_of(command: TransferAsset) -> int:
     return int(whole) * unit + (int(part.ljust(digits, "0")) if part else 0)
 
 
-def _told(transaction: BlockTransaction) -> str:
-    return " ".join(
-        f"{one.src.partition('@')[0]}>{one.dest.partition('@')[0]} {one.amount} {one.description}"
-        for one in transaction.commands
-        if isinstance(one, TransferAsset)
-    )
+def _moved(transaction: BlockTransaction) -> Iterator[Moved]:
+    """What it moves. Our own payments are told by their description, others by their hash."""
+    tx_hash = transaction.tx_hash
+    for one in transaction.commands:
+        if isinstance(one, TransferAsset):
+            ref = tx_hash[:8].upper() if one.src == GIVER else one.description
+            yield Moved(tx_hash, one.src, one.dest, one.asset_id, minor_of(one), ref)

@@ -10,12 +10,8 @@ import re
 
 from beginnings import Person
 
-PIN_PAGE = re.compile(
-    r"Send (?P<amount>[\d,.]+ (?:KHR|USD)) to (?P<to>.*)\nPIN to confirm", re.DOTALL
-)
-CODE = re.compile(
-    r"Send (?P<amount>[\d,.]+ (?:KHR|USD)) to (?P<to>.*)\? Within .* YES (?P<code>\d+)"
-)
+PIN_PAGE = re.compile(r"Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\nPIN to confirm", re.DOTALL)
+CODE = re.compile(r"Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\? Within .* YES (?P<code>\d+)")
 PATIENCE_S = 20.0
 
 
@@ -84,14 +80,28 @@ class Phone:
         return None
 
     def _pin(self, page: str) -> str:
-        agreed = PIN_PAGE.search(page)
         right = self._chance.random() >= self._town.weather.wrong_pin
-        self.agree(agreed["amount"], agreed["to"], right=right)
+        self.agree(PIN_PAGE.search(page), "ussd", right=right)
         return self.person.pin if right else "111222"
 
-    def agree(self, amount: str, to: str, *, right: bool) -> None:
-        number = "".join(re.findall(r"(?<=[ \d])\d+", f" {to}"))[-9:]
-        self._town.note("agreed", self.person.number, f"+855{number[-8:]}", amount, right)
+    def agree(self, agreed: re.Match, over: str, *, right: bool) -> None:
+        """Note what the person has been told and says yes to."""
+        digits = "".join(one for one in agreed["to"] if one.isdigit())
+        minor = int(agreed["amount"].removesuffix(" KHR").replace(",", ""))
+        number = self.person.number
+        self._town.note("agreed", number, f"+855{digits.removeprefix('0')}", minor, right, over)
+
+    async def send(self, to: str, amount: str) -> str | None:
+        """Send it without a slip, whatever is asked; the last page."""
+        call = await self.dial("1", to, amount)
+        while call.page and not call.ended:
+            asks = PIN_PAGE.search(call.page)
+            if asks:
+                self.agree(asks, "ussd", right=True)
+            elif "Send anyway" not in call.page:
+                break
+            await call.type(self.person.pin if asks else "1")
+        return call.page
 
     async def pay_by_sms(self, to: str, amount: str) -> None:
         """Ask by SMS, wait for the code, answer with it and the PIN."""
@@ -105,7 +115,7 @@ class Phone:
             if self._chance.random() < self._town.weather.wrong_pin / 2:
                 await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.person.pin}")
             right = self._chance.random() >= self._town.weather.wrong_pin
-            self.agree(agreed["amount"], agreed["to"], right=right)
+            self.agree(agreed, "sms", right=right)
             pin = self.person.pin if right else "111222"
             await self.text(f"YES {agreed['code']} {pin}")
             if right:
@@ -127,6 +137,7 @@ class Phone:
 
     async def text(self, text: str) -> None:
         self._texts += 1
+        self._town.note("text", self.person.number, text.replace(self.person.pin, "PIN"))
         await self._town.carrier.sms(
             self.person.number, f"{self.person.number}/{self._texts}", text
         )

@@ -115,7 +115,7 @@ class ProcessSql:
             await self._slowly(timeout_s)
         if self._chance.random() < weather.sql_refuses:
             raise StoreUnavailable("simulated")
-        results = run_once(process.town.engine, operation, items)
+        results = run_once(process.town.database, operation, items)
         await process.moment("after sql")
         if not only_reads and self._chance.random() < weather.sql_unknown:
             raise StoreUnavailable("simulated", maybe_committed=True)

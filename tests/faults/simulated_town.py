@@ -8,9 +8,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from beginnings import CAPS, ELSEWHERE, PEOPLE, fresh_database, opening, quiet, settings
+from beginnings import CAPS, ELSEWHERE, PEOPLE, database, opening, quiet, settings
 from chances import Chances, Weather
 from histories import History
+from promises import WRONG_PINS_MOST, rest
 from simulated_carrier import Network
 from simulated_ledger import SimulatedLedger
 from simulated_phone import Phone
@@ -25,6 +26,8 @@ STARTS = (
     datetime(2026, 11, 22, 16, 59, 54, tzinfo=UTC),  # the business day ends at 17:00 UTC
     datetime(2026, 11, 30, 16, 59, 54, tzinfo=UTC),  # and with it a month
 )
+GIFTS = 0.3  # of worlds
+RESTS = 0.3
 TIDY = 0.05  # of worlds have housekeeping, which is dear
 SETTLED_S = 2_000.0  # after the weather has cleared up everything must have ended by then
 TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
@@ -67,7 +70,8 @@ class Town:
         accounts = {person.number: person.account for person in PEOPLE}
         self.history = History(seed, self._start, CAPS, accounts, opening())
         self.settings = settings()
-        self.engine = fresh_database()
+        self.database = database()
+        self.database.begin_anew()
         self.sessions = MemorySessions(self)
         self.ledger = SimulatedLedger(self, opening())
         self.carrier = Network(self)
@@ -146,17 +150,31 @@ class Town:
     # ---- its life
 
     async def live(self) -> None:
-        for _ in range(self._chance.choice((1, 2, 2, 3))):
+        for _ in range(self._chance.choice((1, 2, 2))):
             self._bear()
         self.spawn(self.ledger.run())
         away = self.spawn(self.ledger.stay_away())
-        await self._all(phone.live(self._errands(phone)) for phone in self.phones.values())
+        people = [phone.live(self._errands(phone)) for phone in self.phones.values()]
+        await self._all([*people, self._gifts()])
         away.cancel()
         self.weather, self.ledger.away = Weather.fine(), False
         self.note("fine weather")
         self.history.ended = await self._settled()
         await self._all(map(self._look, self.phones.values()))
+        if self._chance.random() < RESTS:
+            await self._try_the_rest(self._chance.choice(list(self.phones.values())))
+            self.history.ended &= await self._settled()
         self._look_for_faults()
+
+    async def _try_the_rest(self, phone: Phone) -> None:
+        """Somebody sends all that may still be sent."""
+        self._read_rows()
+        number = phone.person.number
+        amount = rest(self.history, number, self.now())
+        wrong = {row["msisdn"]: row["wrong_pins"] for row in self.history.rows["wallet"]}
+        if amount and wrong[number] < WRONG_PINS_MOST:
+            page = await phone.send(ELSEWHERE.local, str(amount))
+            self.note("tried the rest", number, amount, page)
 
     async def _all(self, coroutines) -> None:
         tasks = [self.spawn(one) for one in coroutines]
@@ -180,21 +198,26 @@ class Town:
                 errands.append(errands[-1])
         return errands
 
+    async def _gifts(self) -> None:
+        """Money comes from another bank."""
+        if self._chance.random() < GIFTS:
+            await asyncio.sleep(4 * self._chance.random())
+            self.ledger.give(self._chance.choice(PEOPLE).account, self._chance.randint(1, 9_000))
+
     async def _settled(self) -> bool:
         """Until nothing is under way; False when something never ends."""
         until_s = self.loop.time() + SETTLED_S
         while self.loop.time() < until_s:
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(1.5)
             if not self._under_way():
                 return True
         return False
 
     def _under_way(self) -> bool:
-        with self.engine.connect() as connection:
-            (count,) = connection.connection.driver_connection.execute(
-                "SELECT (SELECT count(*) FROM submission WHERE state = 'signed')"
-                " + (SELECT count(*) FROM message WHERE state IN ('queued', 'sending'))"
-            ).fetchone()
+        (count,) = self.database.driver.execute(
+            "SELECT (SELECT count(*) FROM submission WHERE state = 'signed')"
+            " + (SELECT count(*) FROM message WHERE state IN ('queued', 'sending'))"
+        ).fetchone()
         return bool(count)
 
     async def _look(self, phone: Phone) -> None:
@@ -212,12 +235,12 @@ class Town:
 
     def end(self) -> History:
         """Close the books."""
-        history = self.history
-        history.blocks, history.closing = self.ledger.blocks, dict(self.ledger.held)
-        with self.engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            for table in TABLES:
-                cursor = driver.execute(f"SELECT * FROM {table}")  # noqa: S608 - names of our own
-                names = [column[0] for column in cursor.description]
-                history.rows[table] = [dict(zip(names, row, strict=True)) for row in cursor]
-        return history
+        self.history.closing = dict(self.ledger.held)
+        self._read_rows()
+        return self.history
+
+    def _read_rows(self) -> None:
+        for table in TABLES:
+            cursor = self.database.driver.execute(f"SELECT * FROM {table}")  # noqa: S608 - our own
+            names = [column[0] for column in cursor.description]
+            self.history.rows[table] = [dict(zip(names, row, strict=True)) for row in cursor]
