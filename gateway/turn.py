@@ -28,13 +28,19 @@ from gateway.record import RESUME_S, Kept, KeptRecords, Record
 from gateway.stores.sessions import Claim, SessionKey, Sessions, SessionsUnavailable
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
+    Committed,
     Compare,
     Effect,
     FindPayee,
+    InProgress,
     Keep,
     Outcome,
+    PayBank,
     ReadBalance,
     ReadLastPayment,
+    Rejected,
+    Transfer,
+    WrongPin,
 )
 from menus.engine import Apology, Engine, Facts, State, Turn
 from menus.kinds import Msisdn
@@ -42,6 +48,8 @@ from menus.kinds import Msisdn
 FACTS_S: Final = 1.2  # turns that move no money answer within 1.5 s
 GRACE_S: Final = 2.0  # a claim outlives the turn's own deadline by this much
 LOOKS: Final = (Compare, FindPayee, Keep, ReadBalance, ReadLastPayment)  # change no facts
+PAYMENTS: Final = (Transfer, PayBank)
+STORED: Final = (Committed, InProgress, Rejected, WrongPin)  # what SQL says of a turn again
 NOT_TAKEN: Final = (StoreUnavailable, Overloaded, TimeoutError)  # before any effect
 WORST_EFFECTS: Final = 8  # a turn that asks for more than this is a mistake in the core
 
@@ -222,14 +230,15 @@ class Turns:
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
             return record.mt
+        denied = False
         try:
-            if record and new and claim.torn:
-                after = self._again(mo, record)
-            elif record and new:
-                known = ahead if ahead and ahead.dumped == claim.record else None
-                after = await self._go_on(coming, record, new, known)
-            else:
+            if not record or not new:
                 after = await self._begin(coming, claim)
+            elif claim.torn:
+                after = self._again(mo, record)
+            else:
+                known = ahead if ahead and ahead.dumped == claim.record else None
+                after, denied = await self._go_on(coming, record, new, known)
         except BaseException as error:
             with suppress(SessionsUnavailable):
                 await self._sessions.release(key, worker=worker)
@@ -238,13 +247,14 @@ class Turns:
                 LOG.warning("turn not taken", error=error)
                 return self._apology("lost")
             raise
-        dumped, ttl_s = after.dump(), after.ttl_s
-        # When this fails, or is refused because the claim was taken over or the session ended by
-        # a redial, what the page says is true all the same.
+        dumped, kept = after.dump(), False
         with suppress(SessionsUnavailable):
-            if await self._sessions.finish(key, worker=worker, record=dumped, ttl_s=ttl_s):
-                self._kept.keep(key, Kept(worker, dumped, after))
-        return after.mt
+            kept = await self._sessions.finish(key, worker=worker, record=dumped, ttl_s=after.ttl_s)
+        if kept:
+            self._kept.keep(key, Kept(worker, dumped, after))
+        # Not kept (the store is away, the claim taken over, the session ended by a redial), what
+        # the page says is true all the same; but a payment not made a repeat may make yet.
+        return after.mt if kept or not denied else self._apology("lost")
 
     async def _begin(self, coming: Coming, claim: Claim) -> Record:
         """A session's first turn; what was dialled at once is a deep dial.
@@ -256,20 +266,20 @@ class Turns:
         dialled = mo.text.split(SEPARATOR) if mo.text and not claim.torn else []
         previous = self._resumable(claim.previous)
         turn = self._engine.begin(facts, dialled=dialled, previous=previous)
-        turn = await self._effects(coming, turn, facts, 0)
+        turn, _ = await self._effects(coming, turn, facts, 0)
         return self._record(turn, 0, Accepted.first(mo.text, turn.consumed, self._mac))
 
     async def _go_on(
         self, coming: Coming, record: Record, new: Fresh, ahead: Ahead | None
-    ) -> Record:
-        """A further turn of a known session."""
+    ) -> tuple[Record, bool]:
+        """A further turn of a known session; does it say that a payment was not made?"""
         if ahead is None:
             facts = await self._facts(coming.mo.msisdn)
             turn = self._engine.hear(record.state, new.text, facts)
         else:
             _, facts, turn = ahead
-        turn = await self._effects(coming, turn, facts, record.turn + 1)
-        return self._after(coming.mo, record, turn)
+        turn, denied = await self._effects(coming, turn, facts, record.turn + 1)
+        return self._after(coming.mo, record, turn), denied
 
     def _after(self, mo: UssdMo, record: Record, turn: Turn) -> Record:
         accepted = record.accepted.then(mo.text, secret=record.secret, mac=self._mac)
@@ -306,18 +316,22 @@ class Turns:
             at=self._clock.now().timestamp(),
         )
 
-    async def _effects(self, coming: Coming, turn: Turn, facts: Facts, number: int) -> Turn:
-        """Do what the core asks for until it shows a page."""
+    async def _effects(
+        self, coming: Coming, turn: Turn, facts: Facts, number: int
+    ) -> tuple[Turn, bool]:
+        """Do what the core asks for until it shows a page; was a payment not made?"""
+        denied = False
         if turn.effect is None:
-            return turn
+            return turn, denied
         origin = self._origin(coming.mo, number)
         for _ in range(WORST_EFFECTS):
             if turn.effect is None:
-                return turn
+                return turn, denied
             changes = not isinstance(turn.effect, LOOKS)
             if changes:
                 self._admission.waits(coming.worker)
             outcome = await self._handle(turn.effect, origin)
+            denied = isinstance(turn.effect, PAYMENTS) and not isinstance(outcome, STORED)
             if changes:
                 # It may have changed what is known (language, wallet): look again. But it has
                 # happened, so what cannot be looked up now must not hide what came of it.

@@ -12,7 +12,7 @@ from test_turn import DARA, PIN, STEPS, WALLET, AwaySessions, Desk, World
 from gateway.record import Record
 from gateway.stores.sessions import SessionKey, open_sessions
 from gateway.stores.sessions_memory import MemorySessions
-from menus.effects import Effect, Outcome, Transfer, WrongPin
+from menus.effects import Effect, Outcome, Transfer, Unavailable, WrongPin
 from menus.kinds import Currency, Money
 
 KEY = SessionKey(DARA.e164, "africastalking", "s1")
@@ -118,6 +118,25 @@ async def test_a_turn_that_was_lost_may_have_had_effects_under_its_number(world)
     assert first.turn_key != second.turn_key
     wrong, right = world.desk.transfers
     assert wrong.intent == right.intent, "one payment, whatever became of the first attempt"
+
+
+async def test_a_payment_not_made_is_not_told_of_when_that_is_lost(clock, entropy):
+    """A repeat of the callback is heard anew, and may be in time to pay."""
+    clock.skipping = True
+    world = World(open_sessions(None, clock), clock, entropy, Desk())
+    await world.walk(*STEPS[:3])
+    desk = world.turns._handle
+
+    async def refuses(_effect: Effect, _origin) -> Outcome:
+        return Unavailable()
+
+    world.turns._handle = refuses
+    page = await lost(world, "*".join(STEPS))
+    assert "Last payment" in page.text
+    assert "Nothing" not in page.text
+    world.turns._handle = desk
+    await clock.sleep(7)
+    assert "REF12345" in (await world.post("*".join(STEPS))).text
 
 
 async def test_the_lost_turn_itself_once_more_is_taken_up_where_it_was(clock, entropy):
