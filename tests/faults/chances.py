@@ -42,9 +42,12 @@ class Weather:
     repeat: float = 0.5  # a callback comes more than once
     reply_lost: float = 0.2  # the phone does not see the page
     hang_up: float = 0.1
-    wrong_pin: float = 0.2
+    wrong_pin: float = 0.4
     same_again: float = 0.3
+    wrong_code: float = 0.2
     by_sms: float = 0.4
+    at_once: float = 0.5  # by USSD and by SMS
+    thief: float = 0.15  # somebody who has the phone, and not its PIN
     stepwise: float = 0.4  # from menu to menu, and not all dialled at once
 
     @classmethod

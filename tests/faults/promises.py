@@ -113,7 +113,7 @@ def _limits_hold(history: History) -> Iterator[str]:
             yield f"{row['ref']} is of {row['amount']}"
         made = datetime.fromtimestamp(row["created_at"] / 1000, PHNOM_PENH)
         near = {str((made + timedelta(seconds=s)).date()) for s in (-30, 0, 30)}
-        if row["business_day"] not in near:
+        if row["business_day"] not in near and not history.of("night"):
             yield f"{row['ref']} of {made} was counted on {row['business_day']}"
     yield from _room(history)
 
@@ -262,7 +262,8 @@ def _progress_ends(history: History) -> Iterator[str]:
             for ref in REF.findall(text):
                 if states.get(ref, "signed") == "signed":
                     yield f"{number} at {at_s:.3f} was told of {ref}, which is {states.get(ref)}"
-    for _, number, page in history.of("last payment"):
+    last = {number: page for _, number, page in history.of("looked")}
+    for number, page in last.items():
         if (page or "").startswith("In progress"):
             yield f"{number} is still told {page!r}"
 
@@ -318,11 +319,11 @@ def _pins_guarded(history: History) -> Iterator[str]:
     tried: dict[str, Counter] = defaultdict(Counter)
     for row in history.rows["attempt"]:
         tried[row["account_id"]][row["state"]] += 1
-    right = {number for _, number, *_, right, _ in history.of("agreed") if right}
+    typed = Counter((number, right) for _, number, *_, right, _ in history.of("agreed"))
     for row in history.rows["wallet"]:
         number, of = row["msisdn"], tried[row["account_id"]]
-        if number not in right and of["wrong"] > WRONG_PINS_MOST:
-            yield f"{of['wrong']} wrong PINs were tried of {number}"
+        if of["wrong"] > min(typed[number, False], WRONG_PINS_MOST * (1 + typed[number, True])):
+            yield f"{of['wrong']} wrong PINs were tried of {number}, typed {dict(typed)}"
         # One whose worker died while it was tried stays counted.
         if row["wrong_pins"] > of["wrong"] + of["reserved"]:
             yield f"{number}: {row['wrong_pins']} wrong PINs are counted of {dict(of)}"

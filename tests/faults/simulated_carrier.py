@@ -49,12 +49,12 @@ class Network:
         mo = SmsMo("africastalking", message_id, Msisdn(number), "855", text)
         if self._chance.random() < self._town.weather.repeat:
             self._town.spawn(self._sms_again(mo, self._chance.choice((0, 0, 0.01, 1.0, 9.0))))
-        while not await self._one(lambda gateway: _acknowledged(gateway.inbox.take(mo))):
+        while not await self._one(lambda gateway: _acknowledged(gateway, mo)):
             await asyncio.sleep(1 + 3 * self._chance.random())
 
     async def _sms_again(self, mo: SmsMo, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
-        await self._one(lambda gateway: _acknowledged(gateway.inbox.take(mo)))
+        await self._one(lambda gateway: _acknowledged(gateway, mo))
 
     async def _one(self, call):
         """One callback to one process; None when no answer came."""
@@ -71,6 +71,6 @@ class Network:
         return task.result()
 
 
-async def _acknowledged(taking) -> bool:
-    await taking
+async def _acknowledged(gateway, mo: SmsMo) -> bool:
+    await gateway.inbox.take(mo)
     return True

@@ -129,6 +129,7 @@ class SimulatedLedger:
         for one in transfers:
             minor = minor_of(one)
             if minor <= 0 or self.held[one.src, one.asset_id] < minor:
+                self._town.history.strange.append(f"signed for more than there is: {one}")
                 return False
             self.held[one.src, one.asset_id] -= minor
             self.held[one.dest, one.asset_id] += minor

@@ -12,7 +12,8 @@ from beginnings import Person
 
 PIN_PAGE = re.compile(r"Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\nPIN to confirm", re.DOTALL)
 CODE = re.compile(r"Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\? Within .* YES (?P<code>\d+)")
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0  # with a code that does not come
+WRONG_PIN = "111222"
 
 
 class Phone:
@@ -82,7 +83,7 @@ class Phone:
     def _pin(self, page: str) -> str:
         right = self._chance.random() >= self._town.weather.wrong_pin
         self.agree(PIN_PAGE.search(page), "ussd", right=right)
-        return self.person.pin if right else "111222"
+        return self.person.pin if right else WRONG_PIN
 
     def agree(self, agreed: re.Match, over: str, *, right: bool) -> None:
         """Note what the person has been told and says yes to."""
@@ -105,24 +106,42 @@ class Phone:
 
     async def pay_by_sms(self, to: str, amount: str) -> None:
         """Ask by SMS, wait for the code, answer with it and the PIN."""
-        seen = len(self.inbox)
+        seen, weather = len(self.inbox), self._town.weather
         await self.text(f"SEND {amount} {to}")
         for _ in range(3):
             found = await self._code(seen)
             if found is None:
                 return
             agreed, seen = found
-            if self._chance.random() < self._town.weather.wrong_pin / 2:
+            if self._chance.random() < weather.wrong_code:
                 await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.person.pin}")
-            right = self._chance.random() >= self._town.weather.wrong_pin
+                if self._chance.random() < 0.5:  # and thinks better of it
+                    return
+            right = self._chance.random() >= weather.wrong_pin
             self.agree(agreed, "sms", right=right)
-            pin = self.person.pin if right else "111222"
+            pin = self.person.pin if right else WRONG_PIN
             await self.text(f"YES {agreed['code']} {pin}")
             if right:
                 return
 
+    async def pay_at_once(self, to: str, amount: str, other: str) -> None:
+        """Pay by USSD and by SMS at the same moment."""
+        await asyncio.gather(self.pay(to, amount), self.pay_by_sms(to, other))
+
+    async def guess(self, to: str, amount: str) -> None:
+        """Somebody who holds the phone tries many PINs at once."""
+        seen = len(self.inbox)
+        await self.text(f"SEND {amount} {to}")
+        if found := await self._code(seen):
+            agreed, _ = found
+            for _ in range(5):
+                self.agree(agreed, "sms", right=False)
+            await asyncio.gather(
+                *(self.text(f"YES {agreed['code']} {WRONG_PIN}") for _ in range(5))
+            )
+
     async def _code(self, seen: int):
-        until = self._town.loop.time() + 60
+        until = self._town.loop.time() + PATIENCE_S
         while self._town.loop.time() < until:
             for place in range(seen, len(self.inbox)):
                 if found := CODE.search(self.inbox[place]):
@@ -150,7 +169,9 @@ class Phone:
         if call.page and "1 Send money" in call.page:
             line = next(line for line in call.page.splitlines() if line.endswith(item))
             await call.type(line.split()[0])
-        return call.page if call.ended else None
+        page = call.page if call.ended else None
+        self._town.note("looked", self.person.number, page)
+        return page
 
 
 class Call:

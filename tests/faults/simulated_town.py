@@ -27,9 +27,12 @@ STARTS = (
     datetime(2026, 11, 30, 16, 59, 54, tzinfo=UTC),  # and with it a month
 )
 GIFTS = 0.3  # of worlds
-RESTS = 0.3
+NIGHTS = 0.04
+LOOKS = 0.2  # of payments are looked at soon after
+RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 TIDY = 0.05  # of worlds have housekeeping, which is dear
-SETTLED_S = 2_000.0  # after the weather has cleared up everything must have ended by then
+DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
+SETTLED_S = 1_000.0  # after the weather has cleared up everything must have ended by then
 TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
 
 
@@ -155,12 +158,12 @@ class Town:
         self.spawn(self.ledger.run())
         away = self.spawn(self.ledger.stay_away())
         people = [phone.live(self._errands(phone)) for phone in self.phones.values()]
-        await self._all([*people, self._gifts()])
+        await self._all([*people, self._gifts(), self._night()])
         away.cancel()
         self.weather, self.ledger.away = Weather.fine(), False
         self.note("fine weather")
         self.history.ended = await self._settled()
-        await self._all(map(self._look, self.phones.values()))
+        await self._all(phone.look("Last payment") for phone in self.phones.values())
         if self._chance.random() < RESTS:
             await self._try_the_rest(self._chance.choice(list(self.phones.values())))
             self.history.ended &= await self._settled()
@@ -184,25 +187,45 @@ class Town:
 
     def _errands(self, phone: Phone) -> list:
         """What this person will do."""
-        chance, others = self._chance, [one for one in PEOPLE if one is not phone.person]
+        chance, weather = self._chance, self.weather
         errands = []
         for _ in range(chance.choice((0, 1, 1, 2))):
-            to = chance.choice([*others, *others, ELSEWHERE]).local
-            # No two alike, so that what is on the ledger tells which of them it is.
-            amount = str(100 * chance.randint(3, 40) + self.count())
-            by_sms = chance.random() < self.weather.by_sms
-            stepwise = chance.random() < self.weather.stepwise
-            pay = phone.pay_by_sms if by_sms else partial(phone.pay, stepwise=stepwise)
-            errands.append(partial(pay, to, amount))
-            if chance.random() < self.weather.same_again:
+            errands.append(self._payment(phone))
+            if chance.random() < weather.same_again:
                 errands.append(errands[-1])
+            if chance.random() < LOOKS:
+                errands.append(partial(phone.look, "Last payment"))
+        if chance.random() < weather.thief:
+            errands.append(partial(phone.guess, ELSEWHERE.local, "300"))
         return errands
+
+    def _payment(self, phone: Phone) -> partial:
+        chance, weather = self._chance, self.weather
+        others = [one for one in PEOPLE if one is not phone.person]
+        to = chance.choice([*others, *others, ELSEWHERE]).local
+        # No two alike, so that what is on the ledger tells which of them it is.
+        amount = str(100 * chance.randint(3, 39) + self.count())
+        if chance.random() >= weather.by_sms:
+            stepwise = chance.random() < weather.stepwise
+            return partial(phone.pay, to, amount, stepwise=stepwise)
+        if chance.random() < weather.at_once:
+            small = str(100 * chance.randint(3, 19) + self.count())
+            return partial(phone.pay_at_once, to, amount, small)
+        return partial(phone.pay_by_sms, to, amount)
 
     async def _gifts(self) -> None:
         """Money comes from another bank."""
         if self._chance.random() < GIFTS:
             await asyncio.sleep(4 * self._chance.random())
             self.ledger.give(self._chance.choice(PEOPLE).account, self._chance.randint(1, 9_000))
+
+    async def _night(self) -> None:
+        """Nobody can do anything for a while: longer than what is unsent may wait, or a day."""
+        if self._chance.random() < NIGHTS:
+            await asyncio.sleep(3 * self._chance.random())
+            seconds = self._chance.choice((11 * 60, 11 * 60, DAY_S))
+            self.note("night", seconds)
+            self.loop.leap(seconds)
 
     async def _settled(self) -> bool:
         """Until nothing is under way; False when something never ends."""
@@ -219,10 +242,6 @@ class Town:
             " + (SELECT count(*) FROM message WHERE state IN ('queued', 'sending'))"
         ).fetchone()
         return bool(count)
-
-    async def _look(self, phone: Phone) -> None:
-        page = await phone.look("Last payment")
-        self.note("last payment", phone.person.number, page)
 
     def _look_for_faults(self) -> None:
         for process in self._processes:
