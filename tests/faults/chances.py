@@ -20,12 +20,32 @@ class Chances:
 
 
 @dataclass(frozen=True, slots=True)
+class Habits:
+    """How often people do what makes a gateway's life hard."""
+
+    hang_up: float = 0.1
+    wrong_pin: float = 0.3
+    wrong_code: float = 0.3
+    same_again: float = 0.4
+    by_sms: float = 0.6
+    at_once: float = 0.8  # by USSD and by SMS
+    stepwise: float = 0.4  # from menu to menu, and not all dialled at once
+    look: float = 0.3  # at what became of a payment
+    thief: float = 0.2  # somebody who has the phone, and not its PIN
+
+    @classmethod
+    def of(cls, chance: Random) -> "Habits":
+        """The habits of one world's people."""
+        return cls(*(row.default * chance.random() for row in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
 class Weather:
     """How often each thing goes wrong, at most as often as said here; 0 in many worlds."""
 
-    crash: float = 0.02  # at each step of a process where another may see its traces
+    crash: float = 0.01  # at each step of a process where another may see its traces
     sql_refuses: float = 0.04
-    sql_unknown: float = 0.04  # the reply to a commit is lost
+    sql_unknown: float = 0.15  # the reply to a commit is lost
     sql_slow: float = 0.05
     sessions_refuse: float = 0.04
     sessions_lost: float = 0.01  # all of them
@@ -33,22 +53,14 @@ class Weather:
     submit_unanswered: float = 0.3  # arrived, but its sender does not hear so
     queue_lost: float = 0.3  # taken, and forgotten
     block_late: float = 0.4
-    reject: float = 0.3  # by the ledger, for reasons of its own
-    peer_lies: float = 0.5
+    reject: float = 0.5  # by the ledger, for reasons of its own
+    peer_lies: float = 0.8
     ledger_away: float = 0.1  # for a while
     sms_fails: float = 0.3
-    sms_uncertain: float = 0.3
+    sms_uncertain: float = 0.5
     sms_slow: float = 0.3
     repeat: float = 0.5  # a callback comes more than once
     reply_lost: float = 0.2  # the phone does not see the page
-    hang_up: float = 0.1
-    wrong_pin: float = 0.4
-    same_again: float = 0.3
-    wrong_code: float = 0.2
-    by_sms: float = 0.4
-    at_once: float = 0.5  # by USSD and by SMS
-    thief: float = 0.15  # somebody who has the phone, and not its PIN
-    stepwise: float = 0.4  # from menu to menu, and not all dialled at once
 
     @classmethod
     def of(cls, chance: Random) -> "Weather":

@@ -9,17 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
 
+import pytest
 from promises import broken
-from pytest import MonkeyPatch
 from simulated_town import live
 from sqlalchemy import bindparam, select, update
 
-from gateway import accepted, handlers, inbox, sender
+from gateway import accepted, follower, handlers, inbox, sender
 from gateway.desk import (
     attempts,
     blocks,
     books,
-    checks,
     endings,
     outbox,
     reads,
@@ -43,7 +42,7 @@ SEEDS_MOST = 2_000
 class Mistake:
     """How to make it, and a world that has shown it."""
 
-    make: Callable[[MonkeyPatch], None]
+    make: Callable[[pytest.MonkeyPatch], None]
     seed: int
 
 
@@ -61,7 +60,7 @@ def mistake(name: str, seed: int = 0):
 def noticed(name: str, most: int = SEEDS_MOST) -> tuple[int, int, str] | None:
     """After how many worlds it was noticed, in which, and how; None when it never was."""
     one = MISTAKES[name]
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         one.make(patch)
         seeds = [one.seed, *(seed for seed in range(most) if seed != one.seed)]
         for tried, seed in enumerate(seeds[:most], start=1):
@@ -74,23 +73,23 @@ def noticed(name: str, most: int = SEEDS_MOST) -> tuple[int, int, str] | None:
 
 
 @mistake("release on NOT_RECEIVED")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "TOLD", tuple(Verdict))
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.UNKNOWN)
 
 
 @mistake("believe one peer's refusal")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.INVALID)
 
 
 @mistake("believe one peer's REJECTED")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.REJECTED)
 
 
 @mistake("trust a peer's queue: send once")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     ask_after = outbox.Outbox._ask_after
 
     async def once(self, rows):
@@ -101,7 +100,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("cancel what was sent, as if it had not been")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     table = outbox._SUBMISSION
     late = select(table.c.tx_hash).where(
         *outbox._due, table.c.created_time <= bindparam("oldest") + 10 * 60_000 - 4_000
@@ -112,19 +111,19 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("expire by the next block")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(blocks, "EXPIRES_MS", 0)
     patch.setattr(blocks, "PROOF_BLOCKS", 1)
 
 
 @mistake("settle without a guard on the state")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     _unguarded_settling(patch)
     _unguarded_cursor(patch)
 
 
 @mistake("a cursor that any process may move")
-def _unguarded_cursor(patch: MonkeyPatch) -> None:
+def _unguarded_cursor(patch: pytest.MonkeyPatch) -> None:
     advance = blocks._advance
 
     def always(*asked):
@@ -134,7 +133,7 @@ def _unguarded_cursor(patch: MonkeyPatch) -> None:
     patch.setattr(blocks, "_advance", always)
 
 
-def _unguarded_settling(patch: MonkeyPatch) -> None:
+def _unguarded_settling(patch: pytest.MonkeyPatch) -> None:
     end = settlement.end
 
     def any_state(connection, hashes, state, at_ms, **how):
@@ -148,7 +147,7 @@ def _unguarded_settling(patch: MonkeyPatch) -> None:
 
 
 @mistake("a block's rejections are not read")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     settle = blocks.settle
 
     def without(receipts, assets, own, connection, asked):
@@ -158,7 +157,7 @@ def _(patch: MonkeyPatch) -> None:
             receipts, assets, own, connection, [blocks.Settle(block, one.now_ms, one.day)]
         )
 
-    patch.setattr("gateway.follower.settle", without)
+    patch.setattr(follower, "settle", without)
 
 
 def _fields(value) -> dict:
@@ -169,7 +168,7 @@ def _fields(value) -> dict:
 
 
 @mistake("sign again on a timeout")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     carry_out = transfers.Transfers._carry_out
 
     async def again(self, effect, origin):
@@ -186,7 +185,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("an intent made at each try, and not when it was shown")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     carry_out = transfers.Transfers._carry_out
 
     async def fresh(self, effect, origin):
@@ -199,7 +198,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("same-millisecond twins: no ref in what is signed")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     command = transfers.TransferAsset
     patch.setattr(
         transfers,
@@ -209,7 +208,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("an amount in round figures")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     to_decimal = transfers.to_decimal
     patch.setattr(
         transfers, "to_decimal", lambda money: str(round(int(to_decimal(money)), -2) or 100)
@@ -217,7 +216,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("send before it is stored")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     commit = transfers.Transfers._commit
 
     async def sent_first(self, order, origin):
@@ -231,27 +230,20 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("read-then-write limit")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._COUNTER
-    patch.setattr(transfers, "_refused", lambda *_: None)
-    patch.setattr(
-        reservations, "_TAKE_COUNTER", _without_caps(reservations._TAKE_COUNTER, table, "count")
-    )
-
-
-def _without_caps(statement, table, *counted: str):
-    """The same change, whatever it comes to."""
     where = (
         table.c.account_id == bindparam("b_account"),
         table.c.bucket == bindparam("b_bucket"),
         table.c.period == bindparam("b_period"),
     )
     values = {"amount": table.c.amount + bindparam("b_amount"), "count": table.c.count + 1}
-    return update(table).where(*where).values(values)
+    patch.setattr(transfers, "_refused", lambda *_: None)
+    patch.setattr(reservations, "_TAKE_COUNTER", update(table).where(*where).values(values))
 
 
 @mistake("a balance of which nothing is on its way")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._HOLDING
     patch.setattr(books.Held, "available", property(lambda held: held.settled))
     patch.setattr(
@@ -264,7 +256,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("room of a receiver whom others are paying")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._HOLDING
     patch.setattr(transfers, "no_room", lambda *_: None)
     patch.setattr(
@@ -277,7 +269,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("release to today and not to the reserved day")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     write = endings.Endings._reservations
 
     def today(self, connection):
@@ -292,12 +284,12 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("nothing is given back")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservations.Changes, "_count", lambda *_: None)
 
 
 @mistake("given back twice")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     count = reservations.Changes._count
     patch.setattr(
         reservations.Changes, "_count", lambda self, payment, sign: count(self, payment, 2 * sign)
@@ -305,42 +297,42 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("what was paid is given back, too")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     end = reservations.Changes.end
     patch.setattr(
         reservations.Changes,
         "end",
-        lambda self, ended, *, committed: end(self, ended, committed=False),
+        lambda self, ended, **_: end(self, ended, committed=False),
     )
 
 
 @mistake("the month is not counted")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     rows = reservations._counter_rows
     patch.setattr(reservations, "_counter_rows", lambda *asked: rows(*asked)[:1])
 
 
 @mistake("a business day of Greenwich")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
 
 
 @mistake("the cap of SMS is for USSD only")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     rooms = arithmetic.Sendable.rooms
-    patch.setattr(arithmetic.Sendable, "rooms", lambda self, *, sms: rooms(self, sms=False))
+    patch.setattr(arithmetic.Sendable, "rooms", lambda self, **_: rooms(self, sms=False))
 
 
 # ---- what people are told
 
 
 @mistake("a timeout is told as a failure")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers, "InProgress", Rejected)
 
 
 @mistake("an unknown commit is told as nothing done")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     async def once(self, order, origin):
         try:
             return await self._place(order)
@@ -351,18 +343,18 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("late is told as nothing done")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     to_the_end = handlers.Handlers._to_the_end
     patch.setattr(handlers, "LATE_S", -2.5)
     patch.setattr(
         handlers.Handlers,
         "_to_the_end",
-        lambda self, work, origin, *, late: to_the_end(self, work, origin, late=Unavailable()),
+        lambda self, work, origin, **_: to_the_end(self, work, origin, late=Unavailable()),
     )
 
 
 @mistake("what was sent is told as paid")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     async def at_once(self, tx_hash, timeout_s):
         return "committed"
 
@@ -376,7 +368,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("receipt before commit")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     reserve = transfers.reserve
 
     def and_tells(connection, books, orders):
@@ -393,7 +385,7 @@ def _receipt(order) -> Outgoing:
 
 
 @mistake("a receipt queued after the commit that it tells of")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     told: list = []
     patch.setattr(endings, "enqueue", lambda _, messages, now_ms: told.append((messages, now_ms)))
 
@@ -401,8 +393,6 @@ def _(patch: MonkeyPatch) -> None:
         for messages, now_ms in items:
             enqueue(connection, messages, now_ms)
         return [None] * len(items)
-
-    from gateway import follower  # noqa: PLC0415
 
     settle = follower.Follower._settle
 
@@ -417,22 +407,23 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("a doubtful SMS is sent again and again")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sender, "UNSURE_MOST", 12)
+    patch.setattr(sender, "UNSURE_AGAIN_MS", 500)
 
 
 @mistake("a doubtful SMS is never sent again")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sender, "UNSURE_MOST", 1)
 
 
 @mistake("Last payment knows only paid and not paid")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(reads._STATES, "signed", PaymentState.NOT_PAID)
 
 
 @mistake("Last payment takes a refusal for a payment")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(reads._STATES, "rejected", PaymentState.PAID)
 
 
@@ -440,7 +431,7 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("PIN counter after the check")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     raised = attempts._Guard._raise
 
     def later(self, wallet, now_ms):
@@ -449,7 +440,7 @@ def _(patch: MonkeyPatch) -> None:
     reserve, judge = attempts._Guard.reserve, attempts._Guard.judge
 
     def unseen(self, spent, item, wallet, attempt):
-        with MonkeyPatch.context() as inner:
+        with pytest.MonkeyPatch.context() as inner:
             inner.setattr(attempts._Guard, "_raise", later)
             return reserve(self, spent, item, wallet, attempt)
 
@@ -463,12 +454,12 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("a lock that is forgotten")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attempts.PinRules, "lock_ms", lambda *_: 0)
 
 
 @mistake("a wrong PIN counts twice")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     count = attempts.attempt_rows.Rows.count
     patch.setattr(
         attempts.attempt_rows.Rows,
@@ -478,17 +469,17 @@ def _(patch: MonkeyPatch) -> None:
 
 
 @mistake("last * wins")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         accepted.Accepted,
         "read",
-        lambda _, text, mac: accepted.Fresh(text.rsplit("*", 1)[-1]) if text else None,
+        lambda _, text, *__: accepted.Fresh(text.rsplit("*", 1)[-1]) if text else None,
     )
     patch.setattr(sessions_memory._Session, "repeats", lambda *_: False)
 
 
 @mistake("any code will do")
-def _(patch: MonkeyPatch) -> None:
+def _(patch: pytest.MonkeyPatch) -> None:
     judge = inbox.judge
 
     def kind(replies, connection, guesses):
@@ -496,9 +487,3 @@ def _(patch: MonkeyPatch) -> None:
         return judge(replies, connection, easy)
 
     patch.setattr(inbox, "judge", kind)
-
-
-@mistake("a PIN that was wrong once is not asked again")
-def _(patch: MonkeyPatch) -> None:
-    refused = checks.refused
-    patch.setattr(transfers, "refused", refused)

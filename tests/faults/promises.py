@@ -17,6 +17,7 @@ PROMISES: dict[str, Promise] = {}
 
 PHNOM_PENH = timezone(timedelta(hours=7))
 LOCKED_S = 30 * 60
+AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
 WRONG_PINS_MOST = 3
 REF = re.compile(r"\b[Rr]ef ([0-9A-Z]{8})\b")
 AMOUNT = re.compile(r"([\d,]+) KHR")
@@ -112,7 +113,7 @@ def _limits_hold(history: History) -> Iterator[str]:
         if not caps["least"] <= row["amount"] <= most:
             yield f"{row['ref']} is of {row['amount']}"
         made = datetime.fromtimestamp(row["created_at"] / 1000, PHNOM_PENH)
-        near = {str((made + timedelta(seconds=s)).date()) for s in (-30, 0, 30)}
+        near = {str((made + timedelta(seconds=s)).date()) for s in (-8, 0, 8)}
         if row["business_day"] not in near and not history.of("night"):
             yield f"{row['ref']} of {made} was counted on {row['business_day']}"
     yield from _room(history)
@@ -292,11 +293,11 @@ def _receipts_due(history: History) -> Iterator[tuple]:
             yield numbers[one.dest], "You received", one.ref
     for row in history.rows["transfer"]:
         if row["state"] in ("rejected", "cancelled", "expired"):
-            yield row["src_msisdn"], "Not sent", row["ref"]
+            yield row["src_msisdn"], "Not sent:", row["ref"]
 
 
 def _gist(text: str) -> tuple[str, str]:
-    for words in ("Sent", "You received", "Not sent"):
+    for words in ("Sent", "You received", "Not sent:"):
         if text.startswith(words) and (refs := REF.findall(text)):
             return words, refs[0]
     return "", ""
@@ -337,7 +338,7 @@ def _paid_while_locked(history: History) -> Iterator[str]:
         if text.startswith("Too many wrong PINs. You cannot send until"):
             for row in begun.values():
                 after_s = (row["created_at"] - start_ms) / 1000 - at_s
-                if row["src_msisdn"] == number and 0 < after_s < LOCKED_S / 2:
+                if row["src_msisdn"] == number and AT_ONCE_S < after_s < LOCKED_S / 2:
                     yield f"{row['ref']} was paid {after_s:.0f} s after {number} was locked"
 
 

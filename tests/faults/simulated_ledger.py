@@ -28,8 +28,14 @@ from ledger_client.transaction import commands_of, hash_of
 
 DAY_MS = 24 * 3_600_000
 FUTURE_MS = 5 * 60_000
-ROUND_S = 0.4
+ROUND_S = 1.0
 PEERS = 3
+LIES = {
+    Verdict.COMMITTED: (Verdict.UNKNOWN, Verdict.REJECTED, Verdict.INVALID),
+    Verdict.REJECTED: (Verdict.UNKNOWN, Verdict.PENDING),
+    Verdict.PENDING: (Verdict.UNKNOWN, Verdict.INVALID, Verdict.REJECTED),
+    Verdict.UNKNOWN: (Verdict.PENDING, Verdict.INVALID),
+}
 UNIT = {"khr#nbc": 1, "usd#nbc": 100}
 
 
@@ -52,6 +58,7 @@ class SimulatedLedger:
         self.away = False
         self._queue: dict[str, Queued] = {}
         self._verdicts: dict[str, Verdict] = {}
+        self._lies: dict[tuple[str, Verdict], Verdict] = {}  # a liar keeps to its story
         self._parsed: dict[bytes, BlockTransaction] = {}
         self._work = asyncio.Event()
         self.grown = asyncio.Event()
@@ -174,15 +181,11 @@ class SimulatedLedger:
         verdict = self.verdict(tx_hash)
         if honest or self._chance.random() >= self._town.weather.peer_lies:
             return TxStatus(tx_hash, verdict)
-        lies = {
-            Verdict.COMMITTED: [Verdict.UNKNOWN, Verdict.REJECTED, Verdict.INVALID],
-            Verdict.REJECTED: [Verdict.UNKNOWN, Verdict.PENDING],
-            Verdict.PENDING: [Verdict.UNKNOWN, Verdict.INVALID, Verdict.REJECTED],
-            Verdict.UNKNOWN: [Verdict.PENDING, Verdict.INVALID],
-        }
-        lie = self._chance.choice(lies[verdict])
-        self._town.note("lie", tx_hash[:8], lie.value)
-        return TxStatus(tx_hash, lie, code=1, text="a rule")
+        told = self._lies.get((tx_hash, verdict))
+        if told is None:
+            told = self._lies[tx_hash, verdict] = self._chance.choice(LIES[verdict])
+            self._town.note("lie", tx_hash[:8], told.value)
+        return TxStatus(tx_hash, told, code=1, text="a rule")
 
 
 class LedgerLine:

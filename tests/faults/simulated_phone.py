@@ -55,7 +55,7 @@ class Phone:
             answer = self._answer(call.page, to, amount)
             if answer is None:
                 break
-            if self._chance.random() < self._town.weather.hang_up:
+            if self._chance.random() < self._town.habits.hang_up:
                 self._town.note("hung up", self.person.number)
                 return False
             await asyncio.sleep(self._chance.random())
@@ -81,7 +81,7 @@ class Phone:
         return None
 
     def _pin(self, page: str) -> str:
-        right = self._chance.random() >= self._town.weather.wrong_pin
+        right = self._chance.random() >= self._town.habits.wrong_pin
         self.agree(PIN_PAGE.search(page), "ussd", right=right)
         return self.person.pin if right else WRONG_PIN
 
@@ -106,18 +106,18 @@ class Phone:
 
     async def pay_by_sms(self, to: str, amount: str) -> None:
         """Ask by SMS, wait for the code, answer with it and the PIN."""
-        seen, weather = len(self.inbox), self._town.weather
+        seen, habits = len(self.inbox), self._town.habits
         await self.text(f"SEND {amount} {to}")
         for _ in range(3):
             found = await self._code(seen)
             if found is None:
                 return
             agreed, seen = found
-            if self._chance.random() < weather.wrong_code:
+            if self._chance.random() < habits.wrong_code:
                 await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.person.pin}")
                 if self._chance.random() < 0.5:  # and thinks better of it
                     return
-            right = self._chance.random() >= weather.wrong_pin
+            right = self._chance.random() >= habits.wrong_pin
             self.agree(agreed, "sms", right=right)
             pin = self.person.pin if right else WRONG_PIN
             await self.text(f"YES {agreed['code']} {pin}")
@@ -125,8 +125,17 @@ class Phone:
                 return
 
     async def pay_at_once(self, to: str, amount: str, other: str) -> None:
-        """Pay by USSD and by SMS at the same moment."""
-        await asyncio.gather(self.pay(to, amount), self.pay_by_sms(to, other))
+        """Agree by USSD and by SMS at the same moment."""
+        seen = len(self.inbox)
+        await self.text(f"SEND {other} {to}")
+        code = await self._code(seen)
+        call = await self.dial("1", to, amount)
+        asks = PIN_PAGE.search(call.page or "")
+        if code and asks:
+            self.agree(asks, "ussd", right=True)
+            self.agree(code[0], "sms", right=True)
+            yes = f"YES {code[0]['code']} {self.person.pin}"
+            await asyncio.gather(call.type(self.person.pin), self.text(yes))
 
     async def guess(self, to: str, amount: str) -> None:
         """Somebody who holds the phone tries many PINs at once."""

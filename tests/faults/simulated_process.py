@@ -59,7 +59,7 @@ class Process:
         if self.dead:
             raise asyncio.CancelledError
         chance = self._chance.random()
-        await asyncio.sleep(0.01 * chance if chance < 0.3 else 0)
+        await asyncio.sleep(0.1 * chance if chance < 0.3 else 0)
         if self._chance.random() < self.town.weather.crash:
             self.crash(where)
         if self.dead:

@@ -8,8 +8,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from beginnings import CAPS, ELSEWHERE, PEOPLE, database, opening, quiet, settings
-from chances import Chances, Weather
+from beginnings import CAPS, ELSEWHERE, PEOPLE, database, opening, settings, thrift
+from chances import Chances, Habits, Weather
 from histories import History
 from promises import WRONG_PINS_MOST, rest
 from simulated_carrier import Network
@@ -23,16 +23,17 @@ from gateway.stores.sessions_memory import MemorySessions
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STARTS = (
     datetime(2026, 11, 22, 3, 0, tzinfo=UTC),
-    datetime(2026, 11, 22, 16, 59, 54, tzinfo=UTC),  # the business day ends at 17:00 UTC
-    datetime(2026, 11, 30, 16, 59, 54, tzinfo=UTC),  # and with it a month
+    datetime(2026, 11, 22, 20, 0, tzinfo=UTC),  # another day in Phnom Penh than in Greenwich
+    datetime(2026, 11, 22, 16, 59, 58, tzinfo=UTC),  # the business day ends at 17:00 UTC
+    datetime(2026, 11, 30, 16, 59, 58, tzinfo=UTC),  # and with it a month
 )
 GIFTS = 0.3  # of worlds
 NIGHTS = 0.04
-LOOKS = 0.2  # of payments are looked at soon after
 RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 TIDY = 0.05  # of worlds have housekeeping, which is dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
-SETTLED_S = 1_000.0  # after the weather has cleared up everything must have ended by then
+SETTLED_S = 200.0  # after the weather has cleared up everything must have ended by then …
+EXPIRED_S = 1_000.0  # … or by then, when an idle ledger must first make a dozen blocks
 TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
 
 
@@ -40,7 +41,7 @@ def live(seed: int) -> History:
     """One world from its seed to its end."""
     chances = Chances(seed)
     loop = VirtualLoop(chances.stream("order"))
-    with quiet():
+    with thrift():
         town = Town(seed, loop, chances)
         try:
             loop.run_until_complete(town.live())
@@ -67,7 +68,7 @@ class Town:
     def __init__(self, seed: int, loop: VirtualLoop, chances: Chances) -> None:
         self.chances, self.loop = chances, loop
         self._chance = chances.stream("town")
-        self.weather = Weather.of(self._chance)
+        self.weather, self.habits = Weather.of(self._chance), Habits.of(self._chance)
         self._start = self._chance.choice(STARTS)
         self.tidies = self._chance.random() < TIDY
         accounts = {person.number: person.account for person in PEOPLE}
@@ -187,30 +188,32 @@ class Town:
 
     def _errands(self, phone: Phone) -> list:
         """What this person will do."""
-        chance, weather = self._chance, self.weather
+        chance, habits = self._chance, self.habits
         errands = []
-        for _ in range(chance.choice((0, 1, 1, 2))):
+        for _ in range(chance.choice((0, 1, 1, 2, 2))):
             errands.append(self._payment(phone))
-            if chance.random() < weather.same_again:
+            if chance.random() < habits.same_again:
                 errands.append(errands[-1])
-            if chance.random() < LOOKS:
+            if chance.random() < habits.look:
                 errands.append(partial(phone.look, "Last payment"))
-        if chance.random() < weather.thief:
+        if chance.random() < habits.thief:
             errands.append(partial(phone.guess, ELSEWHERE.local, "300"))
         return errands
 
     def _payment(self, phone: Phone) -> partial:
-        chance, weather = self._chance, self.weather
+        chance, habits = self._chance, self.habits
         others = [one for one in PEOPLE if one is not phone.person]
         to = chance.choice([*others, *others, ELSEWHERE]).local
         # No two alike, so that what is on the ledger tells which of them it is.
         amount = str(100 * chance.randint(3, 39) + self.count())
-        if chance.random() >= weather.by_sms:
-            stepwise = chance.random() < weather.stepwise
+        if chance.random() >= habits.by_sms:
+            stepwise = chance.random() < habits.stepwise
             return partial(phone.pay, to, amount, stepwise=stepwise)
-        if chance.random() < weather.at_once:
-            small = str(100 * chance.randint(3, 19) + self.count())
-            return partial(phone.pay_at_once, to, amount, small)
+        if chance.random() < habits.at_once:
+            most, rest_ = (
+                str(100 * chance.randint(*of) + self.count()) for of in ((28, 39), (10, 19))
+            )
+            return partial(phone.pay_at_once, to, most, rest_)
         return partial(phone.pay_by_sms, to, amount)
 
     async def _gifts(self) -> None:
@@ -229,7 +232,8 @@ class Town:
 
     async def _settled(self) -> bool:
         """Until nothing is under way; False when something never ends."""
-        until_s = self.loop.time() + SETTLED_S
+        patience_s = EXPIRED_S if self.history.of("night") else SETTLED_S
+        until_s = self.loop.time() + patience_s
         while self.loop.time() < until_s:
             await asyncio.sleep(1.5)
             if not self._under_way():
