@@ -12,7 +12,7 @@ PEERS        ?= 1
 BANKS        ?= 1
 WORKERS      ?= 2
 
-.PHONY: run reset test check lint bench lock protos map clean help
+.PHONY: run reset test check lint bench faults lock protos map clean help
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -39,6 +39,9 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, and the proofs over 
 
 bench: $(VENV)/.installed-dev ## Turns per second beside a bare handler, in the same run
 	@$(BIN)/python -m tests.bench
+
+faults: $(VENV)/.installed-dev ## Everything that can go wrong, and what was promised of it; SEEDS= LONG=1
+	@$(BIN)/python tests/faults $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LONG),--long)
 
 map: $(VENV)/.installed ## Draw the README's map of all screens again
 	@$(BIN)/python -m menus.lint --map README.md

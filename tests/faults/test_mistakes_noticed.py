@@ -1,0 +1,18 @@
+"""The world is known to see: each mistake on purpose breaks a promise that is kept without it."""
+
+import pytest
+from mistakes import MISTAKES, noticed
+from promises import broken
+from simulated_town import live
+
+
+def test_there_are_mistakes_enough_to_try_the_world():
+    assert len(MISTAKES) >= 25
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_it_is_noticed(name):
+    found = noticed(name)
+    assert found is not None
+    _, seed, _ = found
+    assert not broken(live(seed)), "it was the mistake that broke the promise"
