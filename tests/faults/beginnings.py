@@ -49,7 +49,7 @@ class Person:
 
 PEOPLE = (
     Person("+85512345601", "730264", 9_000),
-    Person("+85512345602", "519348", 4_200),
+    Person("+85512345602", "519348", 3_300),
     Person("+85512345603", "846153", 14_000),
 )
 ELSEWHERE = Person("+85512345609", "", 0)  # with a wallet at another bank

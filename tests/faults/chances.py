@@ -51,8 +51,8 @@ class Weather:
     sessions_lost: float = 0.01  # all of them
     submit_lost: float = 0.3
     submit_unanswered: float = 0.3  # arrived, but its sender does not hear so
-    queue_lost: float = 0.3  # taken, and forgotten
-    block_late: float = 0.4
+    queue_lost: float = 0.5  # taken, and forgotten
+    block_late: float = 0.6
     reject: float = 0.5  # by the ledger, for reasons of its own
     peer_lies: float = 0.8
     ledger_away: float = 0.1  # for a while
@@ -64,12 +64,12 @@ class Weather:
 
     @classmethod
     def of(cls, chance: Random) -> "Weather":
-        """The weather of a world: each thing at its own strength, or not at all."""
+        """The weather of a world: each thing strong, or not at all."""
         rough = chance.random()
         drawn = {}
         for row in fields(cls):
-            most = row.default
-            drawn[row.name] = most * chance.random() if chance.random() < rough else 0.0
+            strong = row.default * (0.5 + 0.5 * chance.random())
+            drawn[row.name] = strong if chance.random() < rough else 0.0
         return cls(**drawn)
 
     @classmethod

@@ -273,10 +273,10 @@ def _progress_ends(history: History) -> Iterator[str]:
 def _receipts_sent(history: History) -> Iterator[str]:
     told = Counter((number, *_gist(text)) for _, number, text in history.of("sms"))
     due = Counter(_receipts_due(history))
-    doubts = len(history.of("crash")) + len(history.of("sms lost"))
+    doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
     lost = sum(row["state"] == "unknown" for row in history.rows["message"])
     missing = [key for key in due if not told[key]]
-    # What was twice in doubt is given up: a crash or a lost answer is one doubt.
+    # What was twice in doubt is given up: a crash, a lost answer of carrier or database.
     if len(missing) > (min(lost, doubts // 2)):
         yield f"{missing} not told; {lost} given up after {doubts} doubts"
     for key, count in told.items():

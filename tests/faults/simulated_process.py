@@ -118,6 +118,7 @@ class ProcessSql:
         results = run_once(process.town.database, operation, items)
         await process.moment("after sql")
         if not only_reads and self._chance.random() < weather.sql_unknown:
+            process.town.note("unheard", process.name, _name_of(operation))
             raise StoreUnavailable("simulated", maybe_committed=True)
         return results
 
@@ -129,6 +130,10 @@ class ProcessSql:
 
     async def close(self) -> None:
         """The database is the town's."""
+
+
+def _name_of(operation) -> str:
+    return getattr(operation, "func", operation).__name__
 
 
 class ProcessSessions:
