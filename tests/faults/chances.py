@@ -53,7 +53,7 @@ class Weather:
     submit_unanswered: float = 0.3  # arrived, but its sender does not hear so
     queue_lost: float = 0.5  # taken, and forgotten
     block_late: float = 0.6
-    reject: float = 0.5  # by the ledger, for reasons of its own
+    reject: float = 0.7  # by the ledger, for reasons of its own
     peer_lies: float = 0.8
     ledger_away: float = 0.1  # for a while
     sms_fails: float = 0.3

@@ -244,7 +244,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mistake("a balance of which nothing is on its way")
 def _(patch: pytest.MonkeyPatch) -> None:
-    table = reservations._HOLDING
+    table, sendable = reservations._HOLDING, reads.sendable
+    patch.setattr(reads, "sendable", lambda caps, used, _: sendable(caps, used, caps.held))
     patch.setattr(books.Held, "available", property(lambda held: held.settled))
     patch.setattr(
         reservations,

@@ -30,10 +30,11 @@ DAY_MS = 24 * 3_600_000
 FUTURE_MS = 5 * 60_000
 ROUND_S = 1.0
 PEERS = 3
+LIES_ON = 0.9  # of a liar who is asked again
 LIES = {
     Verdict.COMMITTED: (Verdict.UNKNOWN, Verdict.REJECTED, Verdict.INVALID),
     Verdict.REJECTED: (Verdict.UNKNOWN, Verdict.PENDING),
-    Verdict.PENDING: (Verdict.UNKNOWN, Verdict.INVALID, Verdict.REJECTED),
+    Verdict.PENDING: (Verdict.UNKNOWN, Verdict.INVALID, Verdict.INVALID, Verdict.REJECTED),
     Verdict.UNKNOWN: (Verdict.PENDING, Verdict.INVALID),
 }
 UNIT = {"khr#nbc": 1, "usd#nbc": 100}
@@ -179,9 +180,10 @@ class SimulatedLedger:
     def word(self, tx_hash: str, *, honest: bool = False) -> TxStatus:
         """What one peer says, which may be a lie."""
         verdict = self.verdict(tx_hash)
-        if honest or self._chance.random() >= self._town.weather.peer_lies:
-            return TxStatus(tx_hash, verdict)
         told = self._lies.get((tx_hash, verdict))
+        lies = self._chance.random() < (LIES_ON if told else self._town.weather.peer_lies)
+        if honest or not lies:
+            return TxStatus(tx_hash, verdict)
         if told is None:
             told = self._lies[tx_hash, verdict] = self._chance.choice(LIES[verdict])
             self._town.note("lie", tx_hash[:8], told.value)

@@ -24,7 +24,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STARTS = (
     datetime(2026, 11, 22, 3, 0, tzinfo=UTC),
     datetime(2026, 11, 22, 20, 0, tzinfo=UTC),  # another day in Phnom Penh than in Greenwich
-    datetime(2026, 11, 22, 16, 59, 58, tzinfo=UTC),  # the business day ends at 17:00 UTC
+    datetime(2026, 11, 22, 16, 59, 57, tzinfo=UTC),  # the business day ends at 17:00 UTC
+    datetime(2026, 11, 22, 16, 59, 58, tzinfo=UTC),
     datetime(2026, 11, 30, 16, 59, 58, tzinfo=UTC),  # and with it a month
 )
 GIFTS = 0.3  # of worlds
