@@ -3,7 +3,6 @@
 Made once for a process and shared by all its worlds, since it is the same in each.
 """
 
-import asyncio
 import contextlib
 import functools
 import sqlite3
@@ -211,10 +210,5 @@ def _rows(person: Person):
 
 def _at_once(coroutine):
     """The result of a coroutine that waits for nothing."""
-    outer = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    try:
-        with contextlib.closing(VirtualLoop(Random(0))) as loop:
-            return loop.run_until_complete(coroutine)
-    finally:
-        asyncio._set_running_loop(outer)
+    with contextlib.closing(VirtualLoop(Random(0))) as loop:
+        return loop.run_until_complete(coroutine)

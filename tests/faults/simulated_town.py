@@ -31,6 +31,7 @@ STARTS = (
 GIFTS = 0.3  # of worlds
 NIGHTS = 0.04
 RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
+CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.05  # of worlds have housekeeping, which is dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
 SETTLED_S = 200.0  # after the weather has cleared up everything must have ended by then …
@@ -173,6 +174,7 @@ class Town:
 
     async def _try_the_rest(self, phone: Phone) -> None:
         """Somebody sends all that may still be sent."""
+        await asyncio.sleep(CLOCKS_AGREE_S)
         self._read_rows()
         number = phone.person.number
         amount = rest(self.history, number, self.now())
