@@ -76,7 +76,7 @@ def report(seed: int, sentences: list[str]) -> str:
 
 def mistakes(effort: Effort) -> Iterator[Row]:
     """Each mistake on purpose, made until it is noticed."""
-    slowest, missed = 0, []
+    latest, missed = 0, []
     with ProcessPoolExecutor(effort.workers) as workers:
         for name, found in zip(MISTAKES, workers.map(noticed, MISTAKES), strict=True):
             effort.say(f"mistakes: {name}")
@@ -84,7 +84,7 @@ def mistakes(effort: Effort) -> Iterator[Row]:
                 missed.append(name)
                 effort.show(f"nobody noticed: {name}")
             else:
-                slowest = max(slowest, found[0])
+                latest = max(latest, found[0] + 1)
     asked = f"all {len(MISTAKES)} within {SEEDS_MOST:,} worlds"
-    reached = f"{len(MISTAKES) - len(missed)}, the last after {slowest}"
+    reached = f"{len(MISTAKES) - len(missed)}, the last in world {latest}"
     yield Row("mistakes on purpose are noticed", asked, reached, not missed)

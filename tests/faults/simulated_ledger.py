@@ -34,7 +34,7 @@ LIES_ON = 0.9  # of a liar who is asked again
 LIES = {
     Verdict.COMMITTED: (Verdict.UNKNOWN, Verdict.REJECTED, Verdict.INVALID),
     Verdict.REJECTED: (Verdict.UNKNOWN, Verdict.PENDING),
-    Verdict.PENDING: (Verdict.UNKNOWN, Verdict.INVALID, Verdict.INVALID, Verdict.REJECTED),
+    Verdict.PENDING: (Verdict.UNKNOWN, *2 * (Verdict.INVALID, Verdict.REJECTED)),
     Verdict.UNKNOWN: (Verdict.PENDING, Verdict.INVALID),
 }
 UNIT = {"khr#nbc": 1, "usd#nbc": 100}

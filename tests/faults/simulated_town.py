@@ -11,7 +11,8 @@ from functools import partial
 from beginnings import CAPS, ELSEWHERE, PEOPLE, database, opening, settings, thrift
 from chances import Chances, Habits, Weather
 from histories import History
-from promises import WRONG_PINS_MOST, rest
+from judging import WRONG_PINS_MOST
+from promises_of_money import rest
 from simulated_carrier import Network
 from simulated_ledger import SimulatedLedger
 from simulated_phone import Phone

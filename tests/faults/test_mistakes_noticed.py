@@ -14,5 +14,5 @@ def test_there_are_mistakes_enough_to_try_the_world():
 def test_it_is_noticed(name):
     found = noticed(name)
     assert found is not None
-    _, seed, _ = found
+    seed, _ = found
     assert not broken(live(seed)), "it was the mistake that broke the promise"

@@ -1,0 +1,270 @@
+"""Mistakes with the ledger's word, with signing and with limits."""
+
+from datetime import UTC
+
+import pytest
+from making import fields, mistake
+from sqlalchemy import bindparam, select, update
+
+from gateway import follower
+from gateway.desk import (
+    blocks,
+    books,
+    endings,
+    outbox,
+    reads,
+    reservations,
+    settlement,
+    transfers,
+)
+from ledger_client.ledger import Verdict
+from menus import limits as arithmetic
+from menus.effects import InProgress
+
+# ---- the ledger's word
+
+
+@mistake("release on NOT_RECEIVED")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(outbox, "TOLD", tuple(Verdict))
+    patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.UNKNOWN)
+
+
+@mistake("believe one peer's refusal")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.INVALID)
+
+
+@mistake("believe one peer's REJECTED")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.REJECTED)
+
+
+@mistake("trust a peer's queue: send once")
+def _(patch: pytest.MonkeyPatch) -> None:
+    ask_after = outbox.Outbox._ask_after
+
+    async def once(self, rows):
+        await ask_after(self, rows)
+        return set()
+
+    patch.setattr(outbox.Outbox, "_ask_after", once)
+
+
+@mistake("cancel what was sent, as if it had not been")
+def _(patch: pytest.MonkeyPatch) -> None:
+    table = outbox._SUBMISSION
+    late = select(table.c.tx_hash).where(
+        *outbox._due, table.c.created_time <= bindparam("oldest") + 10 * 60_000 - 4_000
+    )
+    patch.setattr(outbox, "_UNSENT", late)
+    end = outbox.Outbox._end
+    patch.setattr(outbox.Outbox, "_end", lambda self, hashes, state, **_: end(self, hashes, state))
+
+
+@mistake("expire by the next block")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(blocks, "EXPIRES_MS", 0)
+    patch.setattr(blocks, "PROOF_BLOCKS", 1)
+
+
+@mistake("settle without a guard on the state")
+def _(patch: pytest.MonkeyPatch) -> None:
+    _unguarded_settling(patch)
+    _unguarded_cursor(patch)
+
+
+@mistake("a cursor that any process may move")
+def _unguarded_cursor(patch: pytest.MonkeyPatch) -> None:
+    advance = blocks._advance
+
+    def always(*asked):
+        advance(*asked)
+        return blocks.Place.NEXT
+
+    patch.setattr(blocks, "_advance", always)
+
+
+def _unguarded_settling(patch: pytest.MonkeyPatch) -> None:
+    end = settlement.end
+
+    def any_state(connection, hashes, state, at_ms, **how):
+        for before in ("committed", "rejected", "cancelled", "expired"):
+            table = settlement._SUBMISSION
+            mine = table.c.tx_hash.in_(hashes), table.c.state == before
+            connection.execute(update(table).where(*mine).values(state="signed"))
+        return end(connection, hashes, state, at_ms, **{**how, "before": "signed"})
+
+    patch.setattr(settlement, "end", any_state)
+
+
+@mistake("a block's rejections are not read")
+def _(patch: pytest.MonkeyPatch) -> None:
+    settle = blocks.settle
+
+    def without(receipts, assets, own, connection, asked):
+        (one,) = asked
+        block = type(one.block)(**{**fields(one.block), "rejected": ()})
+        return settle(
+            receipts, assets, own, connection, [blocks.Settle(block, one.now_ms, one.day)]
+        )
+
+    patch.setattr(follower, "settle", without)
+
+
+# ---- signing
+
+
+@mistake("sign again on a timeout")
+def _(patch: pytest.MonkeyPatch) -> None:
+    carry_out = transfers.Transfers._carry_out
+
+    async def again(self, effect, origin):
+        outcome = await carry_out(self, effect, origin)
+        if isinstance(outcome, InProgress):
+            other = type(effect)(**{**fields(effect), "intent": effect.intent + "+", "again": True})
+            later = type(origin)(**{**fields(origin), "deadline": origin.deadline + 3, "turn": 90})
+            return await carry_out(self, other, later)
+        return outcome
+
+    patch.setattr(transfers.Transfers, "_carry_out", again)
+
+
+@mistake("an intent made at each try, and not when it was shown")
+def _(patch: pytest.MonkeyPatch) -> None:
+    carry_out = transfers.Transfers._carry_out
+
+    async def fresh(self, effect, origin):
+        intent = self._entropy(16).hex()
+        return await carry_out(
+            self, type(effect)(**{**fields(effect), "intent": intent, "again": True}), origin
+        )
+
+    patch.setattr(transfers.Transfers, "_carry_out", fresh)
+
+
+@mistake("same-millisecond twins: no ref in what is signed")
+def _(patch: pytest.MonkeyPatch) -> None:
+    command = transfers.TransferAsset
+    patch.setattr(
+        transfers,
+        "TransferAsset",
+        lambda **given: command(**{**given, "description": "Payment"}),
+    )
+
+
+@mistake("an amount in round figures")
+def _(patch: pytest.MonkeyPatch) -> None:
+    to_decimal = transfers.to_decimal
+    patch.setattr(
+        transfers, "to_decimal", lambda money: str(round(int(to_decimal(money)), -2) or 100)
+    )
+
+
+@mistake("send before it is stored")
+def _(patch: pytest.MonkeyPatch) -> None:
+    commit = transfers.Transfers._commit
+
+    async def sent_first(self, order, origin):
+        await self._outbox._ledger.submit([order.signed.data])
+        return await commit(self, order, origin)
+
+    patch.setattr(transfers.Transfers, "_commit", sent_first)
+
+
+# ---- limits
+
+
+@mistake("read-then-write limit")
+def _(patch: pytest.MonkeyPatch) -> None:
+    table = reservations._COUNTER
+    where = (
+        table.c.account_id == bindparam("b_account"),
+        table.c.bucket == bindparam("b_bucket"),
+        table.c.period == bindparam("b_period"),
+    )
+    values = {"amount": table.c.amount + bindparam("b_amount"), "count": table.c.count + 1}
+    patch.setattr(transfers, "_refused", lambda *_: None)
+    patch.setattr(reservations, "_TAKE_COUNTER", update(table).where(*where).values(values))
+
+
+@mistake("a balance of which nothing is on its way")
+def _(patch: pytest.MonkeyPatch) -> None:
+    table, sendable = reservations._HOLDING, reads.sendable
+    patch.setattr(reads, "sendable", lambda caps, used, _: sendable(caps, used, caps.held))
+    patch.setattr(books.Held, "available", property(lambda held: held.settled))
+    patch.setattr(
+        reservations,
+        "_TAKE_OUTGOING",
+        update(table)
+        .where(*reservations._of_holding)
+        .values(outgoing=table.c.outgoing + bindparam("b_amount")),
+    )
+
+
+@mistake("room of a receiver whom others are paying")
+def _(patch: pytest.MonkeyPatch) -> None:
+    table = reservations._HOLDING
+    patch.setattr(transfers, "no_room", lambda *_: None)
+    patch.setattr(
+        reservations,
+        "_TAKE_INCOMING",
+        update(table)
+        .where(*reservations._of_holding)
+        .values(incoming=table.c.incoming + bindparam("b_amount")),
+    )
+
+
+@mistake("release to today and not to the reserved day")
+def _(patch: pytest.MonkeyPatch) -> None:
+    write = endings.Endings._reservations
+
+    def today(self, connection):
+        self.failed = [
+            one._replace(payment=one.payment._replace(business_day=self.day))
+            for one in self.failed
+            if one.payment
+        ]
+        write(self, connection)
+
+    patch.setattr(endings.Endings, "_reservations", today)
+
+
+@mistake("nothing is given back")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reservations.Changes, "_count", lambda *_: None)
+
+
+@mistake("given back twice")
+def _(patch: pytest.MonkeyPatch) -> None:
+    count = reservations.Changes._count
+    patch.setattr(
+        reservations.Changes, "_count", lambda self, payment, sign: count(self, payment, 2 * sign)
+    )
+
+
+@mistake("what was paid is given back, too")
+def _(patch: pytest.MonkeyPatch) -> None:
+    end = reservations.Changes.end
+    patch.setattr(
+        reservations.Changes,
+        "end",
+        lambda self, ended, **_: end(self, ended, committed=False),
+    )
+
+
+@mistake("the month is not counted")
+def _(patch: pytest.MonkeyPatch) -> None:
+    rows = reservations._counter_rows
+    patch.setattr(reservations, "_counter_rows", lambda *asked: rows(*asked)[:1])
+
+
+@mistake("a business day of Greenwich")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transfers, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
+
+
+@mistake("the cap of SMS is for USSD only")
+def _(patch: pytest.MonkeyPatch) -> None:
+    rooms = arithmetic.Sendable.rooms
+    patch.setattr(arithmetic.Sendable, "rooms", lambda self, **_: rooms(self, sms=False))

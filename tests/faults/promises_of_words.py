@@ -1,0 +1,176 @@
+"""What was promised of what people are told, and of their PINs."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from histories import History
+from judging import WRONG_PINS_MOST, agreed, paid, promise, told
+
+LOCKED_S = 30 * 60
+AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
+REF = re.compile(r"\b[Rr]ef ([0-9A-Z]{8})\b")
+AMOUNT = re.compile(r"([\d,]+) KHR")
+# What says that the payment just agreed to was not made.
+NOT_MADE = re.compile(
+    r"Nothing was done|Wrong PIN|Too many wrong PINs|^Not sent|can still send|^At most|"
+    r"^You have .* to send|cannot hold that much|No more payments|cannot send now|has no wallet"
+)
+NOT_PAID_BY_SMS = re.compile(r"Nothing was paid|was not sent|Wrong PIN|Too many wrong PINs. Try")
+
+
+# ---- what people are told
+
+
+@promise("nobody is told that money did not move which moved")
+def _nobody_misled(history: History) -> Iterator[str]:
+    moved = {one.ref for one in history.moved}
+    for at_s, number, text in told(history):
+        refs = REF.findall(text)
+        if text.startswith("Not sent") and moved.intersection(refs):
+            yield f"{number} at {at_s:.3f}: {text!r}"
+    said, denied = agreed(history), _denied(history)
+    for key, count in paid(history).items():
+        if count + denied[key] > said[key]:
+            yield f"{key}: agreed {said[key]} times, denied {denied[key]} times, paid {count}"
+    yield from _denied_by_sms(history)
+
+
+def _denied(history: History) -> Counter:
+    """How often the page that answered a right PIN said that the payment was not made."""
+    denied: Counter = Counter()
+    asked: dict[str, tuple] = {}
+    for _, kind, *what in history.events:
+        if kind == "agreed":
+            number, to, minor, right, over = what
+            asked[number] = (number, to, minor) if right and over == "ussd" else None
+        elif kind == "page":
+            number, _, page = what
+            agreement = asked.pop(number, None)
+            if agreement and page and NOT_MADE.search(page):
+                denied[agreement] += 1
+    return denied
+
+
+def _denied_by_sms(history: History) -> Iterator[str]:
+    """Each YES is paid, or denied, or neither; never both."""
+    yes = Counter(number for _, number, text in history.of("text") if text.startswith("YES"))
+    paid = Counter(
+        row["src_msisdn"]
+        for row in history.rows["transfer"]
+        if (row["channel"], row["state"]) == ("sms", "committed")
+    )
+    denied = {
+        (number, text) for _, number, text in history.of("sms") if NOT_PAID_BY_SMS.search(text)
+    }
+    for number, count in Counter(number for number, _ in denied).items():
+        if count + paid[number] > yes[number]:
+            yield f"{number} said YES {yes[number]} times: paid {paid[number]}, denied {count}"
+
+
+@promise("nobody is told of money before it moved, nor of money that never did")
+def _nothing_invented(history: History) -> Iterator[str]:
+    moved = {}
+    for at_s, kind, *what in history.events:
+        if kind == "block":
+            moved |= dict(what[1])
+        elif kind in ("page", "sms") and (text := what[-1]):
+            if not text.startswith(("Sent", "You received", "Received")):
+                continue
+            (ref,), minor = REF.findall(text), int(AMOUNT.search(text)[1].replace(",", ""))
+            if moved.get(ref) != minor:
+                yield f"{what[0]} at {at_s:.3f}: {text!r}"
+
+
+@promise("every payment in progress ends in a truth")
+def _progress_ends(history: History) -> Iterator[str]:
+    if not history.ended:
+        yield "something never ends"
+    states = {row["ref"]: row["state"] for row in history.rows["transfer"]}
+    for at_s, number, text in told(history):
+        if text.startswith("In progress"):
+            for ref in REF.findall(text):
+                if states.get(ref, "signed") == "signed":
+                    yield f"{number} at {at_s:.3f} was told of {ref}, which is {states.get(ref)}"
+    last = {number: page for _, number, page in history.of("looked")}
+    for number, page in last.items():
+        if (page or "").startswith("In progress"):
+            yield f"{number} is still told {page!r}"
+
+
+@promise("every receipt is sent")
+def _receipts_sent(history: History) -> Iterator[str]:
+    told = Counter((number, *_gist(text)) for _, number, text in history.of("sms"))
+    due = Counter(_receipts_due(history))
+    doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
+    lost = sum(row["state"] == "unknown" for row in history.rows["message"])
+    missing = [key for key in due if not told[key]]
+    # What was twice in doubt is given up: a crash, a lost answer of carrier or database.
+    if len(missing) > (min(lost, doubts // 2)):
+        yield f"{missing} not told; {lost} given up after {doubts} doubts"
+    for key, count in told.items():
+        if key[1] and count > 2 * max(1, due[key]):
+            yield f"{key} was told {count} times"
+
+
+def _receipts_due(history: History) -> Iterator[tuple]:
+    numbers = {account: number for number, account in history.accounts.items()}
+    for one in history.moved:
+        if one.src in numbers:
+            yield numbers[one.src], "Sent", one.ref
+        if one.dest in numbers:
+            yield numbers[one.dest], "You received", one.ref
+    for row in history.rows["transfer"]:
+        if row["state"] in ("rejected", "cancelled", "expired"):
+            yield row["src_msisdn"], "Not sent:", row["ref"]
+
+
+def _gist(text: str) -> tuple[str, str]:
+    for words in ("Sent", "You received", "Not sent:"):
+        if text.startswith(words) and (refs := REF.findall(text)):
+            return words, refs[0]
+    return "", ""
+
+
+@promise("Last payment tells the truth")
+def _last_payment_true(history: History) -> Iterator[str]:
+    moved = {one.ref for one in history.moved}
+    for at_s, number, _, page in history.of("page"):
+        for words, there in (("Not sent:", False), ("Sent:", True), ("Received:", True)):
+            if page and page.startswith(words) and (REF.findall(page)[0] in moved) is not there:
+                yield f"{number} at {at_s:.3f}: {page!r}"
+
+
+# ---- PINs
+
+
+@promise("no PIN is tried more often than is allowed")
+def _pins_guarded(history: History) -> Iterator[str]:
+    tried: dict[str, Counter] = defaultdict(Counter)
+    for row in history.rows["attempt"]:
+        tried[row["account_id"]][row["state"]] += 1
+    typed = Counter((number, right) for _, number, *_, right, _ in history.of("agreed"))
+    for row in history.rows["wallet"]:
+        number, of = row["msisdn"], tried[row["account_id"]]
+        if of["wrong"] > min(typed[number, False], WRONG_PINS_MOST * (1 + typed[number, True])):
+            yield f"{of['wrong']} wrong PINs were tried of {number}, typed {dict(typed)}"
+        # One whose worker died while it was tried stays counted.
+        if row["wrong_pins"] > of["wrong"] + of["reserved"]:
+            yield f"{number}: {row['wrong_pins']} wrong PINs are counted of {dict(of)}"
+    yield from _paid_while_locked(history)
+
+
+def _paid_while_locked(history: History) -> Iterator[str]:
+    begun = {row["ref"]: row for row in history.rows["transfer"]}
+    start_ms = int(history.start.timestamp() * 1000)
+    for at_s, number, text in history.of("sms"):
+        if text.startswith("Too many wrong PINs. You cannot send until"):
+            for row in begun.values():
+                after_s = (row["created_at"] - start_ms) / 1000 - at_s
+                if row["src_msisdn"] == number and AT_ONCE_S < after_s < LOCKED_S / 2:
+                    yield f"{row['ref']} was paid {after_s:.0f} s after {number} was locked"
+
+
+@promise("nothing happens that no weather explains")
+def _nothing_strange(history: History) -> Iterator[str]:
+    yield from history.strange
