@@ -172,7 +172,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sessions_memory._Session, "repeats", lambda *_: False)
 
 
-@mistake("any code will do")
+@mistake("any code will do", seed=3)
 def _(patch: pytest.MonkeyPatch) -> None:
     judge = inbox.judge
 
