@@ -255,8 +255,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mistake("the month is not counted", seed=1)
 def _(patch: pytest.MonkeyPatch) -> None:
-    rows = reservations._counter_rows
-    patch.setattr(reservations, "_counter_rows", lambda *asked: rows(*asked)[:1])
+    counters = reservations._of_counters
+    patch.setattr(reservations, "_of_counters", lambda *asked: counters(*asked)[:1])
 
 
 @mistake("a business day of Greenwich", seed=1)

@@ -151,6 +151,13 @@ class ProcessSessions:
         await self._reach()
         return await self._store.finish(key, **how)
 
+    async def advance(self, key, **how):
+        await self._reach()
+        taken = await self._store.advance(key, **how)
+        if self._chance.random() < self._process.town.weather.sessions_refuse:
+            raise SessionsUnavailable("simulated: its answer was lost")
+        return taken
+
     async def release(self, key, **how) -> None:
         await self._reach()
         await self._store.release(key, **how)

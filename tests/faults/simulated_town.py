@@ -35,7 +35,7 @@ RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.05  # of worlds have housekeeping, which is dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
-SETTLED_S = 200.0  # after the weather has cleared up everything must have ended by then …
+SETTLED_S = 400.0  # after the weather has cleared up everything must have ended by then …
 EXPIRED_S = 1_000.0  # … or by then, when an idle ledger must first make a dozen blocks
 TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
 
