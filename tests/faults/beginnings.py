@@ -17,6 +17,7 @@ from sqlalchemy import Connection, StaticPool, create_engine, event, insert
 from virtual_time import VirtualLoop
 
 import gateway.app
+from gateway import sender
 from gateway.config import Settings
 from gateway.desk import outbox
 from gateway.kek import Kek
@@ -53,7 +54,8 @@ PEOPLE = (
 )
 ELSEWHERE = Person("+85512345609", "", 0)  # with a wallet at another bank
 GIVER = "giver@wing"
-IDLE_S = 4.0  # an outbox that is not poked looks so often what others have left
+IDLE_S = 4.0  # an outbox that is not poked looks so often what others have left …
+SENDER_IDLE_S = 15.0  # … and a sender
 # So little that a few payments reach every one of them.
 CAPS = {
     "least": 100,
@@ -131,14 +133,14 @@ def database() -> Database:
 def thrift():
     """Thousands of worlds are dear: no logs, no file read twice, fewer looks for nothing."""
     app, before = gateway.app, structlog.get_config()
-    loads, idle_s = (app.load_texts, app.load_limits), outbox.IDLE_S
+    loads, idle_s = (app.load_texts, app.load_limits), (outbox.IDLE_S, sender.IDLE_S)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     app.load_texts, app.load_limits = map(_kept, loads)
-    outbox.IDLE_S = IDLE_S
+    outbox.IDLE_S, sender.IDLE_S = IDLE_S, SENDER_IDLE_S
     try:
         yield
     finally:
-        (app.load_texts, app.load_limits), outbox.IDLE_S = loads, idle_s
+        (app.load_texts, app.load_limits), (outbox.IDLE_S, sender.IDLE_S) = loads, idle_s
         structlog.configure(**before)
 
 

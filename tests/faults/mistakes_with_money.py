@@ -24,23 +24,23 @@ from menus.effects import InProgress
 # ---- the ledger's word
 
 
-@mistake("release on NOT_RECEIVED", seed=52)
+@mistake("release on NOT_RECEIVED", seed=26)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "TOLD", tuple(Verdict))
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.UNKNOWN)
 
 
-@mistake("believe one peer's refusal", seed=166)
+@mistake("believe one peer's refusal", seed=52)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.INVALID)
 
 
-@mistake("believe one peer's REJECTED", seed=26)
+@mistake("believe one peer's REJECTED", seed=598)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.REJECTED)
 
 
-@mistake("trust a peer's queue: send once", seed=7)
+@mistake("trust a peer's queue: send once", seed=1)
 def _(patch: pytest.MonkeyPatch) -> None:
     ask_after = outbox.Outbox._ask_after
 
@@ -62,7 +62,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox.Outbox, "_end", lambda self, hashes, state, **_: end(self, hashes, state))
 
 
-@mistake("expire by the next block", seed=2)
+@mistake("expire by the next block", seed=10)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(blocks, "EXPIRES_MS", 0)
     patch.setattr(blocks, "PROOF_BLOCKS", 1)
@@ -130,7 +130,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers.Transfers, "_carry_out", again)
 
 
-@mistake("an intent made at each try, and not when it was shown", seed=26)
+@mistake("an intent made at each try, and not when it was shown", seed=1)
 def _(patch: pytest.MonkeyPatch) -> None:
     carry_out = transfers.Transfers._carry_out
 
@@ -161,7 +161,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("send before it is stored", seed=1)
+@mistake("send before it is stored", seed=2)
 def _(patch: pytest.MonkeyPatch) -> None:
     commit = transfers.Transfers._commit
 
@@ -202,7 +202,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("room of a receiver whom others are paying", seed=1)
+@mistake("room of a receiver whom others are paying", seed=5)
 def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._HOLDING
     patch.setattr(transfers, "no_room", lambda *_: None)
@@ -259,7 +259,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservations, "_of_counters", lambda *asked: counters(*asked)[:1])
 
 
-@mistake("a business day of Greenwich", seed=1)
+@mistake("a business day of Greenwich", seed=4)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
 

@@ -39,7 +39,7 @@ class Process:
         )
         self.gateway = Gateway(town.settings, world, [SimulatedCarrier(self)])
         if not town.tidies:
-            self.gateway.housekeeping = Resting()
+            self.gateway.housekeeping = self.gateway.reconciler = Resting()
         self.background = Background(self.gateway)
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Process:
 
 
 class Resting:
-    """Housekeeping in most worlds: in so short a time it deletes nothing, and it is dear."""
+    """Housekeeping and reconciliation in most worlds: they are dear, and keep nothing going."""
 
     async def run(self) -> None:
         await asyncio.Event().wait()
