@@ -178,8 +178,9 @@ async def test_what_was_asked_is_answered_before_an_address_closes(talk, opened,
     application.go_on.clear()
     asking = asyncio.create_task(talk(GET, leave=False))
     idle = asyncio.create_task(talk(leave=False))
-    while not application.asked:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(LIMIT_S):
+        while not (application.asked and opened._new.since):
+            await asyncio.sleep(0.01)
     closing = asyncio.create_task(opened.close())
     assert await idle == b""
     assert not closing.done()
@@ -192,17 +193,17 @@ async def test_what_was_asked_is_answered_before_an_address_closes(talk, opened,
 
 async def test_a_caller_who_hangs_up_does_not_stop_what_was_begun(opened, application):
     application.go_on.clear()
-    _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
-    writer.write(GET)
-    while not application.asked:
-        await asyncio.sleep(0.01)
-    work = next(iter(opened._working))
-    writer.transport.abort()
-    while not work._lost:
-        await asyncio.sleep(0.01)
-    assert work in opened._working
-    application.go_on.set()
     async with asyncio.timeout(LIMIT_S):
+        _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+        writer.write(GET)
+        while not application.asked:
+            await asyncio.sleep(0.01)
+        (work,) = opened._working
+        writer.transport.abort()
+        while not work._deaf:  # until it has heard of that
+            await asyncio.sleep(0.01)
+        assert opened._working == {work}
+        application.go_on.set()
         while opened._working:
             await asyncio.sleep(0.01)
 
