@@ -268,13 +268,7 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(sql.close)
         sessions = open_sessions(settings.redis_url, clock)
         stack.push_async_callback(sessions.close)
-        ledger = Iroha1(
-            settings.ledger_peers,
-            f"opener@{settings.bank_domain}",
-            key_of("OPENER_KEY_FILE", settings.opener_key_file),
-            tls_ca=certificates_of(settings.ledger_ca_file),
-            trust=trust_of(settings),
-        )
+        ledger = ledger_of(settings)
         stack.push_async_callback(ledger.close)
         threads = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
         stack.callback(threads.shutdown)
@@ -285,6 +279,17 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         with _limits_named():
             gateway = Gateway(settings, world, carriers)
         yield gateway
+
+
+def ledger_of(settings: Settings) -> Iroha1:
+    """The network of the settings, asked in the opener's name."""
+    return Iroha1(
+        settings.ledger_peers,
+        f"opener@{settings.bank_domain}",
+        key_of("OPENER_KEY_FILE", settings.opener_key_file),
+        tls_ca=certificates_of(settings.ledger_ca_file),
+        trust=trust_of(settings),
+    )
 
 
 def key_of(setting: str, path: Path) -> SigningKey:

@@ -2,8 +2,8 @@
 
 Parsed by llhttp (httptools), which takes no request that two readers could read differently. What
 a carrier needs and no more: small whole bodies, keep-alive, pipelining. It is here because a
-general server's layers took as long for a request as its conversation, session and facts together
-(`make bench`). Who may connect, and for how long, is door.py's; what is answered is web.py's.
+general server's layers, the first row of `make bench`, would be nearly a third of a turn. Who may
+connect, and for how long, is door.py's; what is answered is web.py's.
 
 Reference: RFC 9112 (HTTP/1.1 messages and connections), RFC 9110 (Date, Expect, HEAD, Allow).
 """

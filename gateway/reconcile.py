@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.console import Console
 
-from gateway.app import certificates_of, key_of, trust_of
+from gateway.app import ledger_of
 from gateway.clock import Clock, SystemClock, system_entropy
 from gateway.config import Settings
 from gateway.desk import recount
@@ -22,7 +22,6 @@ from gateway.serve import require_schema
 from gateway.stores.runners import open_sql
 from gateway.stores.sql import Sql
 from gateway.vault import Vault
-from ledger_client.iroha1 import Iroha1
 from ledger_client.ledger import Ledger
 
 SHOWN_MOST: Final = 100
@@ -73,13 +72,7 @@ async def reconcile(
         telling, clock = Telling(say), SystemClock()
         await telling.all_of("rows", rounds(sql, journal, clock.now))
         if with_ledger:
-            ledger = Iroha1(
-                settings.ledger_peers,
-                f"opener@{settings.bank_domain}",
-                key_of("OPENER_KEY_FILE", settings.opener_key_file),
-                tls_ca=certificates_of(settings.ledger_ca_file),
-                trust=trust_of(settings),
-            )
+            ledger = ledger_of(settings)
             try:
                 await beside(sql, ledger, Assets(settings.asset_domain), clock, telling)
             finally:

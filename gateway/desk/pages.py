@@ -22,7 +22,7 @@ from gateway.stores.tables import (
     table_of,
 )
 
-ROWS: Final = 500  # of one page: a few milliseconds
+ROWS: Final = 100  # of one page: a few milliseconds, in which SQLite's reader keeps turns waiting
 
 _MOVEMENT, _HOLDING, _COUNTER = table_of(Movement), table_of(Holding), table_of(Counter)
 _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)

@@ -31,6 +31,19 @@ async def test_an_address_without_checks_tells_neither_readiness_nor_metrics(ser
     assert (await client.get("/metrics")).status == 404
 
 
+async def test_another_method_is_told_which_there_is_and_another_path_nothing(serve):
+    async def take(_request: Request) -> Response:
+        return Response(b"taken")
+
+    route = Route("POST", "/s3cret/ussd", take)
+    client = await serve(application([route], None, Meters(), seeded()))
+    reply = await client.get("/s3cret/ussd")
+    assert (reply.status, reply.headers["Allow"]) == (405, "POST")
+    reply = await client.get("/other/ussd")
+    assert (reply.status, "Allow" in reply.headers) == (404, False)
+    assert (await client.head("/health")).status == 200
+
+
 async def test_a_fault_is_counted_and_quotes_nothing(serve):
     async def fall(_request: Request) -> Response:
         raise RuntimeError("1*730264")
