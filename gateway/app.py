@@ -22,16 +22,20 @@ from gateway.desk.journal import Journal
 from gateway.desk.keep import Keeper
 from gateway.desk.limits import PACKAGED, LimitsError, load_limits
 from gateway.desk.listings import Banks
+from gateway.desk.making import Maker
+from gateway.desk.openings import Bank
 from gateway.desk.outbox import Outbox
 from gateway.desk.pin_change import PinChanges
 from gateway.desk.pins import PinGuard
 from gateway.desk.reads import Reads
 from gateway.desk.receipts import Receipts
 from gateway.desk.renewal import Renewals
+from gateway.desk.returns import Returns
 from gateway.desk.spraying import Budget
 from gateway.desk.transfers import Transfers
+from gateway.desk.unclaimed import Terms
 from gateway.desk.waiters import Waiters
-from gateway.desk.wallets import Bank, Wallets
+from gateway.desk.wallets import Wallets
 from gateway.follower import Follower
 from gateway.handlers import Handlers
 from gateway.housekeeping import Housekeeping
@@ -83,6 +87,12 @@ class Gateway:
             settings.shortcode,
             settings.language,
             banks=tuple(settings.bank_names.items()),
+            unclaimed_days=settings.unclaimed_days,
+        )
+        self.terms = Terms(
+            settings.unclaimed_days,
+            settings.unclaimed_wallets_per_day,
+            settings.unclaimed_sms_per_day,
         )
         self.vault = Vault(
             Kek.load(settings.kek_file),
@@ -112,7 +122,7 @@ class Gateway:
             meters=self.meters,
             rows_per_s=settings.reconciled_rows_per_s,
         )
-        receipts = Receipts(self.texts, self.limits, self.banks, settings.service_code)
+        receipts = Receipts(self.texts, self.limits, self.banks, settings.service_code, self.terms)
         self.outbox = Outbox(
             world.sql,
             world.ledger,
@@ -152,7 +162,11 @@ class Gateway:
             budget=Budget(settings.wrong_pins_per_minute),
         )
         self.directory = Directory(
-            world.sql, world.clock, banks=self.banks, lookups_per_day=settings.lookups_per_day
+            world.sql,
+            world.clock,
+            banks=self.banks,
+            lookups_per_day=settings.lookups_per_day,
+            unclaimed=settings.unclaimed_days > 0,
         )
         self.wallets = Wallets(
             world.sql,
@@ -196,6 +210,18 @@ class Gateway:
             entropy=world.entropy,
             assets=self.assets,
             banks=self.banks,
+            maker=Maker(self.bank, self.vault, world.entropy, self.terms),
+        )
+        self.returns = Returns(
+            world.sql,
+            self.vault,
+            self.limits,
+            journal=self.journal,
+            poke=self.outbox.poke,
+            clock=world.clock,
+            entropy=world.entropy,
+            meters=self.meters,
+            assets=self.assets,
         )
         self.reads = Reads(
             world.sql, self.limits, world.clock, lambda: self.follower.stale_since, self.banks

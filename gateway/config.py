@@ -145,6 +145,19 @@ class Settings(BaseSettings):
         20, "wallets whose key `ussd-gateway recover` may replace in a day", ge=0
     )
     sms_replies_per_hour: int = _row(20, "SMS answers one number may cause in an hour", ge=0)
+    unclaimed_days: int = _row(
+        30,
+        "days after which money sent to a number without a wallet goes back unless it is claimed; "
+        "0: no such money is taken",
+        ge=0,
+        le=365,
+    )
+    unclaimed_wallets_per_day: int = _row(
+        5, "wallets that one sender may have made in a day by sending to numbers without", ge=0
+    )
+    unclaimed_sms_per_day: int = _row(
+        3, "SMS in a day to one number about money that it has not claimed", ge=0
+    )
     wrong_pins_per_minute: int = _row(
         100,
         "wrong PINs of everybody together, after which none is tried for the rest of a minute; a "

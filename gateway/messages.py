@@ -4,6 +4,7 @@ Nothing is sent here: `enqueue` is called inside other rooms' commits, so that n
 and none is told that was rolled back; the `sender` takes it from there.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,8 +15,8 @@ from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Message, table_of
 from menus.kinds import Msisdn
 
-Kind = Literal["code", "receipt", "reply", "notice"]
-PRIORITY: dict[Kind, int] = {"code": 3, "reply": 2, "receipt": 1, "notice": 0}
+Kind = Literal["code", "receipt", "reply", "notice", "invitation"]
+PRIORITY: dict[Kind, int] = {"code": 3, "reply": 2, "receipt": 1, "notice": 0, "invitation": 0}
 
 CODE_MS: Final = 5 * 60_000  # how long a one-time code is good for
 LIFE_MS: dict[Kind, int] = {  # how long after its fact a message is worth sending
@@ -23,7 +24,9 @@ LIFE_MS: dict[Kind, int] = {  # how long after its fact a message is worth sendi
     "reply": 60 * 60_000,  # later, nobody remembers having asked
     "receipt": 3 * 24 * 60 * 60_000,  # a weekend on which the account at the carrier ran dry
     "notice": 3 * 24 * 60 * 60_000,
+    "invitation": 3 * 24 * 60 * 60_000,
 }
+DAY_MS: Final = 24 * 60 * 60_000
 
 State = Literal["queued", "sending", "sent", "failed", "dropped", "unknown"]
 FINAL: tuple[State, ...] = ("sent", "failed", "dropped", "unknown")
@@ -61,6 +64,37 @@ def enqueue(connection: Connection, messages: Sequence[Outgoing], now_ms: int) -
             for message in messages
         ],
     )
+
+
+def invited_within(
+    connection: Connection, messages: Sequence[Outgoing], per_day: int, now_ms: int
+) -> list[Outgoing]:
+    """Without the invitations that are more than `per_day` to one number within a day.
+
+    People who never asked for our SMS get them because somebody pays: else that somebody could
+    have any phone texted all day. Counted inside the commit that queues them, one block at a time.
+    """
+    numbers = {message.to.e164 for message in messages if message.kind == "invitation"}
+    if not numbers:
+        return list(messages)
+    query = (
+        select(_message.c.msisdn, func.count())
+        .where(
+            _message.c.msisdn.in_(numbers),
+            _message.c.kind == "invitation",
+            _message.c.queued_at > now_ms - DAY_MS,
+        )
+        .group_by(_message.c.msisdn)
+    )
+    had = Counter({number: count for number, count in connection.execute(query)})  # noqa: C416 - rows are not pairs to mypy
+    allowed = []
+    for message in messages:
+        if message.kind == "invitation":
+            had[message.to.e164] += 1
+            if had[message.to.e164] > per_day:
+                continue
+        allowed.append(message)
+    return allowed
 
 
 def replies_since(connection: Connection, msisdn: Msisdn, since_ms: int) -> int:

@@ -103,6 +103,12 @@ class Meters:
             ["table"],
             registry=self.registry,
         )
+        self.returns = Counter(
+            "gateway_returns_total",
+            "Unclaimed money sent back: begun, tried again, over a cap, to a wallet that is gone",
+            ["what"],
+            registry=self.registry,
+        )
         self.faults = Counter(
             "gateway_faults_total",
             "Things that should not happen, by room",

@@ -103,6 +103,7 @@ class Background:
             ("follower", gateway.follower.run),
             ("sender", gateway.sender.run),
             ("housekeeping", gateway.housekeeping.run),
+            ("returns", gateway.returns.run),
             ("reconciler", gateway.reconciler.run),
         ):
             self._tasks[name] = asyncio.create_task(self._supervise(name, run), name=name)
@@ -112,7 +113,7 @@ class Background:
         self._stopping = True
         self._gateway.outbox.stop()
         self._gateway.sender.stop()
-        for name in ("follower", "housekeeping", "reconciler"):
+        for name in ("follower", "housekeeping", "returns", "reconciler"):
             if task := self._tasks.get(name):
                 task.cancel()  # what it does is done whole or not at all
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -34,13 +34,14 @@ OPENING = Menu(HOME, (ChooseLanguage,), title="home.opening")
 WITHOUT_PIN = Menu(
     HOME, (ChoosePinForm, BalanceForm, LastPaymentForm, ChooseLanguage), title="home.without_pin"
 )
+UNCLAIMED = Menu(HOME, WITHOUT_PIN.entries, title="home.unclaimed")
 PIN = Menu("pin", (ChangePinForm, RenewKeyForm))
 _LOOKING = (BalanceForm, LastPaymentForm, PIN, ChooseLanguage)
 SUBSCRIBER = Menu(HOME, (SendMoney, *_LOOKING))
 WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING))
 HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
 
-MENUS = (NEWCOMER, OPENING, WITHOUT_PIN, SUBSCRIBER, WITH_BANKS, HELD)
+MENUS = (NEWCOMER, OPENING, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, HELD)
 
 
 def menu_for(facts: Facts) -> Menu:
@@ -53,7 +54,7 @@ def menu_for(facts: Facts) -> Menu:
         case "held":
             return HELD
         case "open" if not facts.wallet.has_pin:
-            return WITHOUT_PIN
+            return UNCLAIMED if facts.wallet.waits else WITHOUT_PIN
         case "open":
             return WITH_BANKS if facts.service.banks else SUBSCRIBER
 

@@ -95,6 +95,23 @@ class NoWallet:
 
 
 @dataclass(frozen=True, slots=True)
+class NoOwnerYet:
+    """Nobody has chosen a PIN for a wallet of this number: money sent to it waits to be claimed.
+
+    The wallet may be there, made by an earlier sender, or be made by this one: that is not told.
+    """
+
+    to: Msisdn
+
+
+@dataclass(frozen=True, slots=True)
+class JustOpening:
+    """The number is getting a wallet at this moment: whose it is must be looked up once more."""
+
+    to: Msisdn
+
+
+@dataclass(frozen=True, slots=True)
 class TooManyLookups:
     """This subscriber's look-ups of other people are used up for today (enumeration guard)."""
 
@@ -205,6 +222,7 @@ class WalletHeld:
 class Transfer:
     """Pay `amount` to the number `to`, whose wallet was shown as `account_id`.
 
+    No `account_id`: it was shown that nobody has claimed a wallet of this number (`NoOwnerYet`).
     `intent` was minted when the PIN page was shown; the same intent never pays twice.
     `again` says that the person was told of an equal or unsettled payment and wants this one too.
     """
@@ -276,6 +294,11 @@ class OverLimit:
 @dataclass(frozen=True, slots=True)
 class PayeeFull:
     """The receiver may not hold that much more. It names no amount (privacy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyMade:
+    """This sender has had as many wallets made today, by sending to numbers without, as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +376,9 @@ class Unavailable:
 PinOutcome = WrongPin | PinLocked | WalletHeld
 KeepOutcome = Kept | Unavailable
 CompareOutcome = Same | Different | KeptExpired | Unavailable
-FindPayeeOutcome = PayeeFound | PayeesFound | NoWallet | TooManyLookups | Unavailable
+FindPayeeOutcome = (
+    PayeeFound | PayeesFound | NoOwnerYet | JustOpening | NoWallet | TooManyLookups | Unavailable
+)
 SetLanguageOutcome = LanguageSet | Unavailable
 OpenWalletOutcome = WalletOpened | WalletOpening | WalletExists | KeptExpired | Unavailable
 ChangePinOutcome = PinChanged | PinOutcome | KeptExpired | Unconfirmed | Unavailable
@@ -369,7 +394,7 @@ PayBankOutcome = (
     | Unconfirmed
     | Unavailable
 )
-TransferOutcome = PayBankOutcome | PayeeFull | NoWallet
+TransferOutcome = PayBankOutcome | PayeeFull | NoWallet | JustOpening | TooManyMade
 BalanceOutcome = Balance | Unavailable
 LastPaymentOutcome = LastPayment | NoPayment | Unavailable
 

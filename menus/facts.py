@@ -31,6 +31,7 @@ class WalletFacts:
     role: str = "subscriber"
     dollars: bool = False
     has_pin: bool = True  # not one made by receiving, or given back by the bank
+    waits: bool = False  # money that somebody sent before there was an owner waits in it
     sendable: Mapping[Currency, Sendable] = field(default_factory=dict)
     recent: tuple[Recent, ...] = ()
 
@@ -44,6 +45,7 @@ class Service:
     shortcode: str  # "855"
     language: str = "en"  # for people who never chose one
     pin_length: int = 6
+    unclaimed_days: int = 30  # after which money that nobody claims goes back
     banks: tuple[tuple[str, str], ...] = ()  # domain and name of those that take money for accounts
 
 

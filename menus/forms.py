@@ -19,7 +19,7 @@ never asked: the engine mints it when the PIN page is shown.
 
 Its texts: `menu.<form>` (its line in menus), `<form>.<field>` (each question),
 `<form>.resume_<field>` for the fields of `resume`, `<form>.code` when an SMS ends in a challenge,
-and what `reply` names.
+and what `reply` names. An answer may want its own wording of the last two: `<form>.pin_<wording>`.
 """
 
 import hashlib

@@ -61,6 +61,11 @@ class Context:
         """Give the answer of this kind, if one was given."""
         return next((answer for answer in self.answers.values() if isinstance(answer, kind)), None)
 
+    def worded(self, key: str) -> str:
+        """Name the text that asks to agree to the answers: `send.pin`, or `send.pin_unclaimed`."""
+        wording = next((value.wording for value in self.answers.values() if value.wording), "")
+        return f"{key}_{wording}" if wording else key
+
 
 class Kind:
     """What the type of a field offers the engine. Values are frozen and compare by value."""
@@ -109,6 +114,11 @@ class Kind:
     def holes(self, name: str) -> dict[str, str]:
         """Give the holes that this answer to the field `name` fills in later texts."""
         return {name: self.show}
+
+    @property
+    def wording(self) -> str:
+        """Name the words that what follows is agreed to in; empty for the usual ones."""
+        return ""
 
     def dump(self) -> Json:
         raise NotImplementedError

@@ -241,6 +241,11 @@ class Pin(Kind):
             return cls(digits)
         return Refusal("pin.length")
 
+    @classmethod
+    def ask(cls, key: str, context: Context) -> tuple[str, dict[str, str]]:
+        """Ask in the words of what is agreed to."""
+        return context.worded(key), {}
+
     def holes(self, name: str) -> dict[str, str]:  # noqa: ARG002 - it fills none
         return {}
 

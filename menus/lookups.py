@@ -16,10 +16,12 @@ from menus.effects import (
     Different,
     FindPayee,
     FindPayeeOutcome,
+    JustOpening,
     Keep,
     KeepOutcome,
     Kept,
     KeptExpired,
+    NoOwnerYet,
     NoWallet,
     PayeeFound,
     PayeesFound,
@@ -37,7 +39,8 @@ from menus.weak_pins import weak
 class Payee(Kind):
     """Somebody to pay: typed as a number, saved with the account and the name that were found.
 
-    With wallets at several banks there is no account yet, but `choices` between them.
+    With wallets at several banks there is no account yet, but `choices` between them. With neither,
+    nobody has claimed a wallet of the number.
     """
 
     to: Msisdn
@@ -56,12 +59,18 @@ class Payee(Kind):
         return Lookup(FindPayee(number))
 
     @classmethod
-    def found(cls, outcome: FindPayeeOutcome, context: Context) -> "Payee | Refusal":
+    def found(  # noqa: PLR0911 - one case per outcome
+        cls, outcome: FindPayeeOutcome, context: Context
+    ) -> "Payee | Refusal":
         match outcome:
             case PayeeFound(to, account_id, name, bank):
                 return cls(to, account_id, name, bank)
             case PayeesFound(to, wallets) if wallets:
                 return cls._one_of(to, wallets, context)
+            case NoOwnerYet(to):
+                return cls(to, "", "")
+            case JustOpening(to):
+                return Refusal("payee.just_opening", {"to": to.show})
             case NoWallet(to) | PayeesFound(to):
                 return Refusal("payee.no_wallet", {"to": to.show})
             case TooManyLookups():
@@ -101,6 +110,10 @@ class Payee(Kind):
             whole = f"{number}, {self.bank}"
         return {f"{name}_name": self.name or number, f"{name}_whole": whole}
 
+    @property
+    def wording(self) -> str:
+        return "" if self.account_id or self.choices else "unclaimed"
+
     def dump(self) -> Json:
         found: list[Json] = [self.to.e164, self.account_id, self.name]
         if not self.bank and not self.choices:
@@ -122,8 +135,9 @@ class Payee(Kind):
     def worst(cls) -> Sequence["Payee"]:
         number = Msisdn.worst()[0]
         names = ("Wwww Wwww", "សុខ ដារ៉ា", "")
-        elsewhere = cls(number, "", "", LONGEST_BANK)
-        return (*(cls(number, "", masked_name(name)) for name in names), elsewhere)
+        elsewhere = cls(number, "w@bank", "", LONGEST_BANK)
+        ours = (cls(number, "w@bank", masked_name(name)) for name in names)
+        return (*ours, elsewhere, cls(number, "", ""))
 
 
 def _several(to: Msisdn) -> Refusal:

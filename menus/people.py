@@ -63,6 +63,7 @@ SERVICE: Final = Service(
     bank=LONGEST_BANK,
     service_code="*855#",
     shortcode="855",
+    unclaimed_days=365,
     # More than a Khmer page holds; all the same, so that whoever walks to one has been at each.
     banks=(("bank", LONGEST_BANK),) * 4,
 )
@@ -84,6 +85,7 @@ def people(language: str) -> tuple[Person, ...]:
         "riel only": WalletFacts("open", sendable=_sendable()),
         "dollars": WalletFacts("open", dollars=True, sendable=_sendable()),
         "without a PIN": WalletFacts("open", has_pin=False, sendable=_sendable()),
+        "unclaimed": WalletFacts("open", has_pin=False, waits=True, sendable=_sendable()),
         "held": WalletFacts("held", sendable=_sendable()),
         **{f"at limit {kind}": _limited(kind) for kind in LimitKind},
         **{f"paid before, settled {settled}": _repeating(settled) for settled in (True, False)},

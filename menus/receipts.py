@@ -62,6 +62,69 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """To a number whose wallet nobody has claimed: what waits there, and until when."""
+
+    ref: str
+    amount: Money
+    sender: Msisdn | None
+    name: str
+    until: datetime
+    service_code: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        other = shown_other(self.name, self.sender)
+        holes = {
+            "ref": self.ref,
+            "amount": self.amount.show,
+            "until": shown_time(self.until),
+            "service_code": self.service_code,
+        }
+        if not other:
+            return texts.say(language, "receipt.invitation_unnamed", **holes)
+        return texts.say(language, "receipt.invitation", other=other, **holes)
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """To the sender: what he sent was not claimed, and is his again."""
+
+    ref: str
+    amount: Money
+    to: Msisdn
+    at: datetime
+    balance: Money
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(
+            language,
+            "receipt.came_back",
+            ref=self.ref,
+            amount=self.amount.show,
+            other=shown_other("", self.to),
+            time=shown_time(self.at),
+            balance=self.balance.show,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """To a number that did not claim it: the money is its sender's again."""
+
+    ref: str
+    amount: Money
+    sender: Msisdn | None
+    name: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        other = shown_other(self.name, self.sender)
+        holes = {"ref": self.ref, "amount": self.amount.show}
+        if not other:
+            return texts.say(language, "receipt.went_back_unnamed", **holes)
+        return texts.say(language, "receipt.went_back", other=other, **holes)
+
+
+@dataclass(frozen=True, slots=True)
 class NotSent:
     """To the sender: the ledger refused it finally, or it was cancelled. No money moved."""
 
@@ -149,6 +212,9 @@ class PinKept:
 Notice = (
     Sent
     | Received
+    | Invitation
+    | CameBack
+    | WentBack
     | NotSent
     | Opened
     | OpeningFailed

@@ -157,6 +157,7 @@ class Screens:
             "service_code": service.service_code,
             "shortcode": service.shortcode,
             "pin_length": str(service.pin_length),
+            "unclaimed_days": str(service.unclaimed_days),
             **(holes or {}),
         }
         filled = {hole: known[hole] for hole in wanted if hole in known}

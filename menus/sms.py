@@ -233,8 +233,9 @@ class SmsEngine:
             return Asks(form.build(filled, facts.fresh_id, FORGOTTEN).effect(), form, filled)
         if any(q.field not in filled and q.default is None for q in form.questions[:-1]):
             raise TypeError(f"{form.name}: its SMS does not bring every answer")
-        holes = {**holes_of(form, self._context(form.pin.field, filled, facts)), "code": "{code}"}
-        asks = self._screens.say(facts.language, f"{form.name}.code", facts, holes)
+        context = self._context(form.pin.field, filled, facts)
+        holes = {**holes_of(form, context), "code": "{code}"}
+        asks = self._screens.say(facts.language, context.worded(f"{form.name}.code"), facts, holes)
         dumped = {name: value.dump() for name, value in filled.items()}
         return Challenge(form.name, dumped, facts.fresh_id, " ".join((*warnings, asks)))
 

@@ -1,7 +1,8 @@
 """What the rows of some numbers say at one moment: wallets, holdings, counters, recent payments.
 
 Read with a few set-based statements, however many numbers are asked about: every turn needs it,
-and the commit of a transfer needs it again under its locks. Read only: `reservations` changes them.
+and the commit of a transfer needs it again under its locks. Read only: `reservations` and
+`changes` write them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,6 +41,7 @@ from gateway.stores.tables import (
 from menus.kinds import Currency, Money
 from menus.limits import Caps, Used
 
+MADE = "made"  # the bucket that counts wallets a sender's payments have made
 RECENT_MS = 10 * 60 * 1000  # within it an equal payment is asked about again
 
 _WALLET, _SUBSCRIBER = table_of(Wallet), table_of(Subscriber)
@@ -58,6 +60,7 @@ class WalletRow(NamedTuple):
     dollars: bool
     state: Literal["opening", "open", "held"]
     key_version: int
+    claim: str  # see `unclaimed`; empty: it has its owner
     signs: bool  # it has a PIN, and its key is not being replaced
 
     @property
@@ -178,6 +181,15 @@ class Books:
     def counter(self, account_id: str, currency: Currency) -> Counted:
         return self.counted.get((account_id, self.limits.bucket(currency)), _UNUSED)
 
+    def made(self, account_id: str) -> int:
+        """How many wallets this one's payments have made today."""
+        return self.counted.get((account_id, MADE), _UNUSED).count
+
+    def add(self, wallet: WalletRow) -> None:
+        """Know a wallet, as read or as about to be written."""
+        self.wallets[wallet.msisdn] = wallet
+        self.accounts[wallet.account_id] = wallet
+
     def caps(self, wallet: WalletRow, currency: Currency) -> Caps:
         return self.limits.caps(wallet.tier, currency)
 
@@ -258,9 +270,7 @@ def read_payments(connection: Connection, intents: Sequence[str]) -> dict[str, P
 
 def _add_wallets(books: Books, rows: Iterable[Row[Any]]) -> None:
     for row in rows:
-        wallet = WalletRow._make(row)
-        books.wallets[wallet.msisdn] = wallet
-        books.accounts[wallet.account_id] = wallet
+        books.add(WalletRow._make(row))
 
 
 def _read_holdings(connection: Connection, books: Books) -> None:

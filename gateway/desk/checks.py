@@ -10,12 +10,32 @@ from typing import Literal
 from gateway.desk.books import Books, Payment, WalletRow
 from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms
+from gateway.desk.unclaimed import TIER, Terms
 from menus.bank_accounts import BankAccount
-from menus.effects import AskAgain, NoWallet, OverLimit, PayeeFull, Unavailable, WalletHeld
+from menus.effects import (
+    AskAgain,
+    JustOpening,
+    LimitKind,
+    NoWallet,
+    OverLimit,
+    PayeeFull,
+    TooManyMade,
+    Unavailable,
+    WalletHeld,
+)
 from menus.kinds import Currency, Money, Msisdn, PaidTo
 from menus.limits import refusal, sendable
 
-Refusal = Unavailable | WalletHeld | NoWallet | OverLimit | PayeeFull | AskAgain
+Refusal = (
+    Unavailable
+    | WalletHeld
+    | NoWallet
+    | JustOpening
+    | TooManyMade
+    | OverLimit
+    | PayeeFull
+    | AskAgain
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +44,12 @@ class Want:
 
     intent: str
     sender: Msisdn
-    to: PaidTo
+    to: PaidTo | None  # None: what goes back to an account whose number we do not know
     dest_account: str  # of the wallet shown to the sender, or of the bank that takes it
     amount: Money
     again: bool
-    channel: Literal["ussd", "sms"]
+    channel: Literal["ussd", "sms", "return"]
+    unclaimed: bool = False  # shown to have no owner; `dest_account` is empty until it is known
 
     @property
     def dest_msisdn(self) -> str:
@@ -41,7 +62,7 @@ class Want:
         return self.to.number if isinstance(self.to, BankAccount) else None
 
 
-def refused(books: Books, banks: Banks, want: Want) -> Refusal | None:
+def refused(books: Books, banks: Banks, want: Want, terms: Terms) -> Refusal | None:
     """Why not, as far as the sender may learn without a PIN."""
     sender = books.wallets.get(want.sender.e164)
     if sender is None or sender.state == "opening":
@@ -50,12 +71,31 @@ def refused(books: Books, banks: Banks, want: Want) -> Refusal | None:
         return WalletHeld()
     if not sender.signs:
         return Unavailable()
-    if isinstance(want.to, Msisdn):
-        if want.dest_account == sender.account_id or not _receives(books, want):
-            return NoWallet(want.to)  # also when the number has changed hands since it was shown
-    elif not banks.takes(want.to):
-        return Unavailable()
+    if isinstance(want.to, BankAccount):
+        if not banks.takes(want.to):
+            return Unavailable()
+    elif isinstance(want.to, Msisdn) and (no := _no_payee(books, sender, want, want.to, terms)):
+        return no
     return _over_limit(books, sender, want) or _asked_before(books, banks, sender, want)
+
+
+def _no_payee(
+    books: Books, sender: WalletRow, want: Want, to: Msisdn, terms: Terms
+) -> NoWallet | JustOpening | TooManyMade | None:
+    if not want.unclaimed:
+        own = want.dest_account == sender.account_id
+        # None also when the number has changed hands since it was shown.
+        return NoWallet(to) if own or not _receives(books, want) else None
+    if not terms.days or to == want.sender:
+        return NoWallet(to)
+    payee = books.wallets.get(to.e164)
+    if any(number == to.e164 for number, _ in books.elsewhere):
+        return JustOpening(to)  # has opened, at another bank
+    if payee is None:
+        full = books.made(sender.account_id) >= terms.wallets_per_day
+        return TooManyMade() if full else None
+    waits = payee.claim and payee.receives
+    return None if waits and want.dest_account in ("", payee.account_id) else JustOpening(to)
 
 
 def _receives(books: Books, want: Want) -> bool:
@@ -72,12 +112,13 @@ def no_room(books: Books, want: Want) -> PayeeFull | None:
     What may be held at another bank is for that bank to say.
     """
     payee = books.accounts.get(want.dest_account)
-    if payee is None:
+    if payee is None and not want.unclaimed:
         return None
     currency = want.amount.currency
-    held = books.held(payee.account_id, currency)
+    held = books.held(want.dest_account, currency)
     total = held.settled + held.incoming + want.amount.minor
-    return PayeeFull() if total > books.caps(payee, currency).held else None
+    tier = payee.tier if payee else TIER  # of a wallet that this payment makes
+    return PayeeFull() if total > books.limits.caps(tier, currency).held else None
 
 
 def _over_limit(books: Books, sender: WalletRow, want: Want) -> OverLimit | None:
@@ -87,7 +128,11 @@ def _over_limit(books: Books, sender: WalletRow, want: Want) -> OverLimit | None
         books.used(sender, currency),
         books.held(sender.account_id, currency).available,
     )
-    return refusal(want.amount, left, sms=want.channel == "sms")
+    over = refusal(want.amount, left, sms=want.channel == "sms")
+    most = books.limits.caps(TIER, currency).most
+    if over is None and want.unclaimed and want.amount.minor > most:
+        return OverLimit(LimitKind.MOST, Money(currency, most))
+    return over
 
 
 def _asked_before(books: Books, banks: Banks, sender: WalletRow, want: Want) -> AskAgain | None:

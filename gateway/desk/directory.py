@@ -27,7 +27,9 @@ from gateway.stores.tables import Submission, Subscriber, Transfer, Wallet, tabl
 from menus.effects import (
     FindPayee,
     FindPayeeOutcome,
+    JustOpening,
     LanguageSet,
+    NoOwnerYet,
     NoWallet,
     PayeeFound,
     PayeesFound,
@@ -75,11 +77,13 @@ class Directory:
         *,
         banks: Banks = Banks(),  # noqa: B008 - frozen
         lookups_per_day: int = LOOKUPS_PER_DAY,
+        unclaimed: bool = False,  # may numbers without a wallet be paid?
     ) -> None:
         self._clock = clock
         self._seen: Batcher[str, Sequence[WalletSeen]] = Batcher(partial(sql.run, wallets_of))
         self._look_up: Batcher[Lookup, FindPayeeOutcome] = Batcher(
-            partial(sql.run, partial(look_up, lookups_per_day, banks)), key=lambda item: item.asker
+            partial(sql.run, partial(look_up, lookups_per_day, banks, unclaimed=unclaimed)),
+            key=lambda item: item.asker,
         )
         self._speak: Batcher[tuple[str, str], None] = Batcher(
             partial(sql.run, speak), key=lambda item: item[0]
@@ -150,7 +154,7 @@ _COUNT = (
     .returning(_SUBSCRIBER.c.msisdn)
 )
 _PAYEES = Prepared(
-    select(_WALLET.c.msisdn, _WALLET.c.account_id, _WALLET.c.name, _WALLET.c.state).where(
+    select(*(_WALLET.c[name] for name in ("msisdn", "account_id", "name", "state", "claim"))).where(
         _WALLET.c.msisdn.in_(select(listed("payees").c.value)), IS_ALIVE
     )
 )
@@ -168,13 +172,21 @@ _PAID = Prepared(
 
 
 def look_up(
-    most: int, banks: Banks, connection: Connection, items: Sequence[Lookup]
+    most: int,
+    banks: Banks,
+    connection: Connection,
+    items: Sequence[Lookup],
+    *,
+    unclaimed: bool = False,
 ) -> Sequence[FindPayeeOutcome]:
     """Who each number is, as far as its asker may still know today."""
     askers, numbers = in_list(item.asker for item in items), in_list(item.to for item in items)
     found: dict[str, list[PayeeFound]] = {item.to: [] for item in items}
-    for number, account_id, name, state in _PAYEES.rows(connection, {"payees": numbers}):
-        if state in _RECEIVING:
+    opening = set[str]()
+    for number, account_id, name, state, claim in _PAYEES.rows(connection, {"payees": numbers}):
+        if state not in _RECEIVING:
+            opening.add(number)
+        elif not claim:
             found[number].append(PayeeFound(Msisdn(number), account_id, masked_name(name)))
     for number, account_id in listings.of_numbers(connection, found):
         elsewhere = banks.name(account_id)
@@ -183,20 +195,22 @@ def look_up(
     counted = _count(
         connection, most, [item for item in items if (item.asker, item.to) not in paid]
     )
+    nobody = NoOwnerYet if unclaimed else NoWallet
     return [
-        _payee(banks, item.to, found[item.to])
+        _payee(banks, found[item.to])
+        or (JustOpening if item.to in opening else nobody)(Msisdn(item.to))
         if (item.asker, item.to) in paid or item.asker in counted
         else TooManyLookups()
         for item in items
     ]
 
 
-def _payee(banks: Banks, number: str, found: Sequence[PayeeFound]) -> FindPayeeOutcome:
+def _payee(banks: Banks, found: Sequence[PayeeFound]) -> PayeeFound | PayeesFound | None:
     """The one wallet of a number, or all of them, each with the name of its bank."""
-    if len(found) == 1:
-        return found[0]
+    if len(found) <= 1:
+        return found[0] if found else None
     named = [replace(one, bank=one.bank or banks.own_name) for one in found]
-    return PayeesFound(Msisdn(number), tuple(named)) if named else NoWallet(Msisdn(number))
+    return PayeesFound(found[0].to, tuple(named))
 
 
 def _count(connection: Connection, most: int, items: Sequence[Lookup]) -> set[str]:

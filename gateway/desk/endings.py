@@ -10,17 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from gateway.desk import replacement, settlement
+from gateway.desk import replacement, settlement, unclaimed
 from gateway.desk.chain import Line
+from gateway.desk.changes import Changes
 from gateway.desk.directory import OPENING
 from gateway.desk.journal import Journal
 from gateway.desk.receipts import Arrival, Receipts
 from gateway.desk.replacement import REPLACEMENT
-from gateway.desk.reservations import Changes
+from gateway.desk.reservations import RETURN
 from gateway.desk.settlement import Ended, EndedPayment
-from gateway.messages import enqueue
+from gateway.desk.unclaimed import AGAIN_MS, Terms
+from gateway.messages import enqueue, invited_within
 from gateway.stores.dialects import insert_ignore
-from gateway.stores.tables import Receipt
+from gateway.stores.tables import Receipt, Unclaimed
 from menus.kinds import Currency
 
 SEED = "seed"  # money for people of a development machine: a receipt row, but no SMS
@@ -50,6 +52,7 @@ class Endings:
         insert_ignore(connection, Receipt, arrived)
         opened = self._openings(connection, self.committed, "open")
         closed = self._openings(connection, self.failed, "closed")
+        self._unclaimed(connection, receipts.terms)
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
         told = receipts.of_openings(connection, opened, closed)
         told += receipts.of_replacements(
@@ -66,7 +69,9 @@ class Endings:
             sent=_payments(self.committed),
             not_sent=_payments(self.failed),
             arrived=[arrival for arrival in self.arrivals if arrival.tx_hash not in seeded],
+            returned=_payments(self.committed, RETURN),
         )
+        told = invited_within(connection, told, receipts.terms.sms_per_day, self.now_ms)
         enqueue(connection, told, self.now_ms)
         return len(told)
 
@@ -84,6 +89,26 @@ class Endings:
             changes.end(ended, committed=False)
         return changes.write(journal, connection, at_ms=self.at_ms, height=self.height)
 
+    def _unclaimed(self, connection: Connection, terms: Terms) -> None:
+        """Note what came for nobody, and what of it has gone back or could not."""
+        waiting = unclaimed.ownerless(connection, {one.account_id for one in self.arrivals})
+        due_at = terms.due_at(self.at_ms)
+        rows = [
+            _unclaimed_row(one, due_at)
+            for one in self.arrivals
+            if one.account_id in waiting and one.src_account
+        ]
+        insert_ignore(connection, Unclaimed, rows)
+        done, failed = _payments(self.committed, RETURN), _payments(self.failed, RETURN)
+        if done or failed:
+            unclaimed.end_returns(
+                connection,
+                {payment.src_account for payment in (*done, *failed)},
+                done=[payment.ref for payment in done],
+                failed=[payment.ref for payment in failed],
+                again_at=self.now_ms + AGAIN_MS,
+            )
+
     def _openings(
         self, connection: Connection, ended: Sequence[Ended], state: str
     ) -> list[tuple[str, str]]:
@@ -91,12 +116,23 @@ class Endings:
         return settlement.end_openings(connection, sorted(accounts), state, self.at_ms)
 
 
-def _payments(ended: Sequence[Ended]) -> list[EndedPayment]:
-    return [one.payment for one in ended if one.payment is not None]
+def _payments(ended: Sequence[Ended], purpose: str = "transfer") -> list[EndedPayment]:
+    return [one.payment for one in ended if one.payment is not None and one.purpose == purpose]
 
 
 def _replacements(ended: Sequence[Ended]) -> list[str]:
     return [one.tx_hash for one in ended if one.purpose == REPLACEMENT]
+
+
+def _unclaimed_row(arrival: Arrival, due_at: int) -> dict[str, str | int | None]:
+    return {
+        "tx_hash": arrival.tx_hash,
+        "command_index": arrival.command_index,
+        "account_id": arrival.account_id,
+        "state": "waiting",
+        "due_at": due_at,
+        "ref": None,
+    }
 
 
 def _receipt_row(arrival: Arrival) -> dict[str, Any]:

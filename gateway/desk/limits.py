@@ -1,7 +1,7 @@
 """The tiers of `limits.toml`, and which counter a payment uses.
 
 The arithmetic of a single payment is `menus.limits`, shared with the pages; here are the figures
-it works on. No SQL: counters are rows of `Counter`, changed by `reservations`.
+it works on. No SQL: counters are rows of `Counter`, changed by `reservations` and `changes`.
 """
 
 import tomllib

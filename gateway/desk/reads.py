@@ -161,7 +161,7 @@ def _known_statement() -> Select[Any]:
     account = _WALLET.c.account_id
     columns: list[ColumnElement[Any]] = [number.c.value, _SUBSCRIBER.c.language, account]
     columns += (_WALLET.c[name] for name in ("tier", "state", "role", "dollars"))
-    columns.append(func.length(_WALLET.c.salt))  # none without a PIN
+    columns += (func.length(_WALLET.c.salt), _WALLET.c.claim)  # no salt without a PIN
     lately = or_(*(exists().where(paid) for paid in paid_lately(account)))
     columns.append(lately.label("lately"))
     tables = number.outerjoin(_SUBSCRIBER, _SUBSCRIBER.c.msisdn == number.c.value).outerjoin(
@@ -203,15 +203,16 @@ def known(
     asked = {f"bucket_{one.value}": limits.bucket(one) for one in Currency}
     asked |= {"numbers": in_list(set(numbers)), "day": day, "month": day[:7]}
     rows = _KNOWN.rows(connection, asked | {"since": now_ms - RECENT_MS})
-    senders = [row[2] for row in rows if row[8]]
+    senders = [row[2] for row in rows if row[9]]
     recent = read_recent(connection, senders, now_ms) if senders else {}
     found: dict[str, Known] = {}
     for row in rows:
-        number, language, account, tier, state, role, dollars, pin, _, *figures = row
+        number, language, account, tier, state, role, dollars, pin, claim, _, *figures = row
         wallet = None
         if account:
             left, paid = _Left(limits, tier, figures), _recent(banks, recent.get(account))
-            wallet = WalletFacts(state, role, bool(dollars), bool(pin), left, paid)
+            waits = bool(claim) and any(figures[::4])
+            wallet = WalletFacts(state, role, bool(dollars), bool(pin), waits, left, paid)
         found[number] = Known(language, wallet)
     return [found[number] for number in numbers]
 

@@ -4,7 +4,7 @@ Composed inside the commit that makes it true, after its changes: a receipt show
 this commit leaves. Ids follow from the fact, so a fact is told once however often it is settled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -19,9 +19,12 @@ from gateway.desk.listings import Banks
 from gateway.desk.replacement import Changed
 from gateway.desk.settlement import EndedPayment
 from gateway.desk.times import from_ms
+from gateway.desk.unclaimed import Terms
 from gateway.messages import Kind, Outgoing
 from menus.kinds import Currency, Money, Msisdn, masked_name
 from menus.receipts import (
+    CameBack,
+    Invitation,
     Notice,
     NotSent,
     Opened,
@@ -31,6 +34,7 @@ from menus.receipts import (
     PinReset,
     Received,
     Sent,
+    WentBack,
 )
 from menus.text.load import Texts
 
@@ -60,7 +64,16 @@ class Fact(NamedTuple):
 class Receipts:
     """Composes the SMS of a settling commit."""
 
-    def __init__(self, texts: Texts, limits: Limits, banks: Banks, service_code: str) -> None:
+    def __init__(
+        self,
+        texts: Texts,
+        limits: Limits,
+        banks: Banks,
+        service_code: str,
+        terms: Terms = Terms(),  # noqa: B008 - frozen
+    ) -> None:
+        self.terms = terms
+        self._service_code = service_code
         self._texts = texts
         self._limits = limits
         self._banks = banks
@@ -77,16 +90,20 @@ class Receipts:
         sent: Sequence[EndedPayment] = (),
         not_sent: Sequence[EndedPayment] = (),
         arrived: Sequence[Arrival] = (),
+        returned: Sequence[EndedPayment] = (),
     ) -> list[Outgoing]:
         """Receipts of both sides. `day` is today, for what may still be sent."""
-        accounts = {one for p in (*sent, *not_sent) for one in (p.src_account, p.dest_account)}
+        ended = (*sent, *not_sent, *returned)
+        accounts = {one for p in ended for one in (p.src_account, p.dest_account)}
         accounts.update(one for a in arrived for one in (a.account_id, a.src_account))
         if not accounts:
             return []
         books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
         facts = [self._sent(books, payment, at_ms) for payment in sent]
         facts += [self._not_sent(books, payment) for payment in not_sent]
-        facts += [self._received(books, arrival) for arrival in arrived]
+        back = {payment.tx_hash for payment in returned}
+        facts += [self._received(books, one) for one in arrived if one.tx_hash not in back]
+        facts += [fact for one in returned for fact in self._returned(books, one, at_ms)]
         return self._say(connection, facts, books)
 
     def of_openings(
@@ -130,7 +147,11 @@ class Receipts:
         return self._say(connection, facts, books)
 
     def _replaced(self, one: Changed, at_ms: int) -> Fact:
-        notice = PinChangedNotice(from_ms(at_ms)) if one.has_pin else self._pin_reset
+        notice: Notice = self._pin_reset
+        if one.claimed:
+            notice = self._opened
+        elif one.has_pin:
+            notice = PinChangedNotice(from_ms(at_ms))
         return Fact(f"{one.tx_hash}/replaced", one.account_id, "notice", notice)
 
     def _sent(self, books: Books, payment: EndedPayment, at_ms: int) -> Fact:
@@ -164,16 +185,28 @@ class Receipts:
         currency = Currency(arrival.currency)
         sender = books.accounts.get(arrival.src_account)
         number = sender.msisdn if sender else books.strangers.get(arrival.src_account)
-        notice = Received(
-            arrival.ref,
-            Money(currency, arrival.amount),
-            Msisdn(number) if number else None,
-            self._name(books, arrival.src_account),
-            from_ms(arrival.at_ms),
-            _balance(books, arrival.account_id, currency),
-        )
+        amount, paid_by = Money(currency, arrival.amount), Msisdn(number) if number else None
+        name = self._name(books, arrival.src_account)
         id_ = f"{arrival.tx_hash}/{arrival.command_index}/received"
+        receiver = books.accounts.get(arrival.account_id)
+        if receiver and receiver.claim:
+            until = from_ms(self.terms.due_at(arrival.at_ms))
+            invitation = Invitation(arrival.ref, amount, paid_by, name, until, self._service_code)
+            return Fact(id_, arrival.account_id, "invitation", invitation)
+        balance = _balance(books, arrival.account_id, currency)
+        notice = Received(arrival.ref, amount, paid_by, name, from_ms(arrival.at_ms), balance)
         return Fact(id_, arrival.account_id, "receipt", notice)
+
+    def _returned(self, books: Books, payment: EndedPayment, at_ms: int) -> Iterator[Fact]:
+        """Tell the sender whose money came back, and the number that has not claimed it."""
+        ref, to = payment.ref, payment.dest_account
+        amount = Money(Currency(payment.currency), payment.amount)
+        sender = Msisdn(payment.dest_msisdn) if payment.dest_msisdn else None
+        balance = _balance(books, to, amount.currency)
+        back = CameBack(ref, amount, Msisdn(payment.src_msisdn), from_ms(at_ms), balance)
+        yield Fact(f"{ref}/came_back", to, "receipt", back)
+        went = WentBack(ref, amount, sender, self._name(books, to))
+        yield Fact(f"{ref}/went_back", payment.src_account, "invitation", went)
 
     def _name(self, books: Books, account_id: str) -> str:
         """Masked, of one of ours; of others the bank that keeps the account, if it is another."""

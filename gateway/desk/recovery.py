@@ -126,7 +126,9 @@ class Recovery:
 
 
 _FIND = select(*(_WALLET.c[name] for name in Owned._fields)).where(
-    _WALLET.c.msisdn == bindparam("number"), IS_ALIVE
+    _WALLET.c.msisdn == bindparam("number"),
+    IS_ALIVE,
+    _WALLET.c.claim == "",  # nobody has forgotten the PIN of a wallet without an owner
 )
 _ASKED = select(*(_REPLACEMENT.c[name] for name in Asked._fields)).where(
     _REPLACEMENT.c.tx_hash == bindparam("tx_hash")

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, and_, bindparam, literal_column, select
 from gateway import logs
 from gateway.batch import Batcher
 from gateway.clock import Clock, Entropy
-from gateway.desk import replacement
+from gateway.desk import replacement, unclaimed
 from gateway.desk.books import IS_ALIVE
 from gateway.desk.keep import CHOSEN, Keeper, KeptPin
 from gateway.desk.locks import lock_wallets
@@ -250,6 +250,8 @@ def _place(connection: Connection, order: Order) -> bool:
     if replacement.state_of(connection, new.tx_hash):
         return True  # this very commit has happened, and only its reply was lost
     if replacement.present(connection, new.account_id) != order.old:
+        return False
+    if not unclaimed.begin_claim(connection, new.account_id):
         return False
     replacement.store(connection, new, "pending")
     replacement.send(

@@ -28,8 +28,10 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.desk import unclaimed
 from gateway.desk.attempts import forgive
 from gateway.desk.books import IS_BEING_REPLACED
+from gateway.desk.openings import BASIC
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Replacement, Submission, Wallet, table_of
 from gateway.vault import Sealed
@@ -67,6 +69,7 @@ class Changed(NamedTuple):
     tx_hash: str
     account_id: str
     has_pin: bool
+    claimed: bool = False  # its wallet had no owner before
 
 
 def exchange(account_id: str, *, new: str, old: str) -> tuple[AddSignatory, RemoveSignatory]:
@@ -77,7 +80,11 @@ def exchange(account_id: str, *, new: str, old: str) -> tuple[AddSignatory, Remo
 # ---- stored
 
 
-IS_REPLACEABLE = and_(_WALLET.c.state.in_(("open", "held")), not_(IS_BEING_REPLACED))
+IS_REPLACEABLE = and_(
+    _WALLET.c.state.in_(("open", "held")),
+    _WALLET.c.claim != literal_column("'returning'"),
+    not_(IS_BEING_REPLACED),
+)
 _PRESENT = select(*(_WALLET.c[name] for name in Present._fields)).where(
     _WALLET.c.account_id == bindparam("account"), IS_REPLACEABLE
 )
@@ -175,7 +182,11 @@ def install(connection: Connection, hashes: Sequence[str]) -> list[Changed]:
         .where(_REPLACEMENT.c.tx_hash.in_([row.tx_hash for row in waiting]))
         .values(state="done", sealed_key=b"")  # a secret has one home
     )
-    changed = [Changed(row.tx_hash, row.account_id, bool(row.salt)) for row in waiting]
+    owned = unclaimed.claimed(connection, [row.account_id for row in waiting if row.salt], BASIC)
+    changed = [
+        Changed(row.tx_hash, row.account_id, bool(row.salt), row.account_id in owned)
+        for row in waiting
+    ]
     forgive(connection, [one.account_id for one in changed if not one.has_pin])
     return changed
 
@@ -190,4 +201,6 @@ def give_up(connection: Connection, hashes: Sequence[str]) -> list[Changed]:
         .values(state="failed")
         .returning(_REPLACEMENT.c.tx_hash, _REPLACEMENT.c.account_id, _REPLACEMENT.c.salt)
     )
-    return sorted(Changed(row.tx_hash, row.account_id, bool(row.salt)) for row in rows)
+    failed = sorted(Changed(row.tx_hash, row.account_id, bool(row.salt)) for row in rows)
+    unclaimed.release(connection, [one.account_id for one in failed])
+    return failed

@@ -1,36 +1,34 @@
-"""What payments reserve of holdings and counters: taken, consumed and given back, exactly once.
+"""What payments reserve of holdings and counters, written with the payments themselves.
 
-Reserved by `reserve`, all or nothing: the sender's counters of the day and month, its `outgoing`,
-the receiver's `incoming`. A commit consumes `outgoing` and `incoming` and leaves the counters; a
-payment that can never commit gives all three back, the counters to the day they were taken from.
+All or nothing: the sender's counters of the day and month, its `outgoing`, the receiver's
+`incoming`. What comes of it is `changes`'s. A return reserves no limit.
 
-Called inside a caller's commit, on wallets that `lock_wallets` has locked. That a payment has ended
-is `settlement`'s to say: nothing here reads or sets a state. Whatever changes a figure is written
-as a movement, too (`chain`), and no figure changes without one.
+Called inside a caller's commit, on wallets that `lock_wallets` has locked. Whatever changes a
+figure is written as a movement, too (`chain`), and no figure changes without one.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Update, bindparam, insert, update
 
 from gateway.desk import chain
-from gateway.desk.books import Books
-from gateway.desk.chain import ARRIVAL, MOVED, PAYMENT, RESERVED, SENT, Entry, Line
+from gateway.desk.books import MADE, Books
+from gateway.desk.chain import PAYMENT, RESERVED, SENT, Entry, Line
+from gateway.desk.changes import make_holdings
 from gateway.desk.checks import Want
 from gateway.desk.journal import Journal
-from gateway.desk.settlement import Ended, EndedPayment
+from gateway.desk.openings import Opening
 from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Counter, Holding, Submission, Transfer, table_of
 from ledger_client.ledger import Signed
-from menus.kinds import Currency
 
 _HOLDING, _COUNTER = table_of(Holding), table_of(Counter)
 _SUBMISSION, _TRANSFER = table_of(Submission), table_of(Transfer)
 _COUNT_MOST = 2**31 - 1
-_NOTHING_HELD = {"settled": 0, "outgoing": 0, "incoming": 0}
+_MINOR_MOST = 2**62  # more than can ever be held
+RETURN: Final = "return"  # the purpose of what goes back unclaimed
 
 
 class GuardFailed(Exception):
@@ -48,6 +46,7 @@ class Order:
     key_version: int  # of the key that signed
     signed: Signed
     at_ms: int
+    opening: Opening | None = None  # of the wallet that it makes, whose batch it ends
 
 
 # ---- taken
@@ -94,15 +93,62 @@ class Taking(NamedTuple):
     row: dict[str, Any]
 
 
+class Placing(NamedTuple):
+    """A payment to be written: its row, and how much its receiver may hold at most."""
+
+    order: Order
+    row: dict[str, Any]
+    cap: int | None  # None: another bank keeps its own books
+
+
 def reserve(
-    journal: Journal, connection: Connection, books: Books, orders: Sequence[Order]
+    journal: Journal,
+    connection: Connection,
+    books: Books,
+    orders: Sequence[Order],
+    *,
+    wallets_per_day: int = 0,  # that payments of one sender may make
 ) -> None:
     """Write accepted payments: rows, exact signed bytes and reservations; or raise, all of it.
 
     `books` were read under the locks and have already said yes; the guards ask the rows again.
     """
-    transfers = [_transfer_row(books, order) for order in orders]
-    submissions = [_submission_row(order) for order in orders]
+    counters = [taking for order in orders for taking in _of_counters(books, order)]
+    counters += [_of_making(books.day, order, wallets_per_day) for order in orders if order.opening]
+    insert_ignore(connection, Counter, [empty_counter(taking.entry.line) for taking in counters])
+    placings = [
+        Placing(order, _payment_row(books, order), _held_cap(books, order)) for order in orders
+    ]
+    _write(journal, connection, placings, counters)
+
+
+def reserve_returns(
+    journal: Journal,
+    connection: Connection,
+    ours: Collection[str],
+    day: str,
+    orders: Sequence[Order],
+) -> None:
+    """Write returns, as `reserve` does, but they use no limit: everybody has room for his own."""
+    placings = [
+        Placing(
+            order,
+            _transfer_row(order, day, "", 0),
+            _MINOR_MOST if order.want.dest_account in ours else None,
+        )
+        for order in orders
+    ]
+    _write(journal, connection, placings, [])
+
+
+def _write(
+    journal: Journal,
+    connection: Connection,
+    placings: Sequence[Placing],
+    counters: Sequence[Taking],
+) -> None:
+    transfers = [placing.row for placing in placings]
+    submissions = [_submission_row(placing.order) for placing in placings]
     key = journal.key(connection)
     outgoing = [
         _of_money(
@@ -111,21 +157,14 @@ def reserve(
             (0, order.want.amount.minor, 0),
             bound=chain.bound(key, chain.picked(transfer, PAYMENT), chain.picked(signed, SENT)),
         )
-        for order, transfer, signed in zip(orders, transfers, submissions, strict=True)
+        for (order, transfer, _), signed in zip(placings, submissions, strict=True)
     ]
     incoming = [
-        _of_money(
-            order,
-            order.want.dest_account,
-            (0, 0, order.want.amount.minor),
-            cap=_held_cap(books, order),
-        )
-        for order in orders
-        if order.want.dest_account in books.accounts  # another bank keeps its own books
+        _of_money(order, order.want.dest_account, (0, 0, order.want.amount.minor), cap=cap)
+        for order, _, cap in placings
+        if cap is not None
     ]
-    counters = [taking for order in orders for taking in _of_counters(books, order)]
-    insert_ignore(connection, Counter, [_empty_counter(taking.entry.line) for taking in counters])
-    _make_holdings(connection, {taking.entry.line[:2] for taking in incoming})
+    make_holdings(connection, {taking.entry.line[:2] for taking in incoming})
     takings = [*outgoing, *incoming, *counters]
     numbers = journal.write(connection, [taking.entry for taking in takings])
     for taking, number in zip(takings, numbers, strict=True):
@@ -153,18 +192,24 @@ def _of_counters(books: Books, order: Order) -> list[Taking]:
     day = {"b_cap": caps.day, "b_count_cap": caps.count_per_day}
     month = {"b_cap": caps.month, "b_count_cap": _COUNT_MOST}
     return [
-        Taking(
-            _entry(order, (order.src_account, bucket, period), (counted, 1, 0)),
-            {
-                "b_account": order.src_account,
-                "b_bucket": bucket,
-                "b_period": period,
-                "b_amount": counted,
-                **guard,
-            },
-        )
+        _of_counter(order, (bucket, period), (counted, 1), guard)
         for period, guard in ((books.day, day), (books.day[:7], month))
     ]
+
+
+def _of_making(day: str, order: Order, most: int) -> Taking:
+    return _of_counter(order, (MADE, day), (0, 1), {"b_cap": 0, "b_count_cap": most})
+
+
+def _of_counter(
+    order: Order, item: tuple[str, str], by: tuple[int, int], guard: Mapping[str, int]
+) -> Taking:
+    bucket, period = item
+    row = {"b_account": order.src_account, "b_bucket": bucket, "b_period": period}
+    return Taking(
+        _entry(order, (order.src_account, bucket, period), (*by, 0)),
+        {**row, "b_amount": by[0], **guard},
+    )
 
 
 def _of_money(
@@ -186,17 +231,24 @@ def _entry(order: Order, line: Line, by: tuple[int, int, int], bound: bytes = b"
     return Entry(line, by, RESERVED, order.signed.tx_hash, None, order.at_ms, bound)
 
 
-def _empty_counter(line: Line) -> dict[str, Any]:
+def empty_counter(line: Line) -> dict[str, Any]:
+    """A counter of which nothing is used, to be inserted where there is none."""
     account_id, bucket, period = line
     return {"account_id": account_id, "bucket": bucket, "period": period, "amount": 0, "count": 0}
 
 
-def _held_cap(books: Books, order: Order) -> int:
-    payee = books.accounts[order.want.dest_account]
-    return books.caps(payee, order.want.amount.currency).held
+def _held_cap(books: Books, order: Order) -> int | None:
+    payee = books.accounts.get(order.want.dest_account)
+    return books.caps(payee, order.want.amount.currency).held if payee else None
 
 
-def _transfer_row(books: Books, order: Order) -> dict[str, Any]:
+def _payment_row(books: Books, order: Order) -> dict[str, Any]:
+    amount = order.want.amount
+    bucket, counted = books.limits.bucket(amount.currency), books.limits.counted(amount)
+    return _transfer_row(order, books.day, bucket, counted)
+
+
+def _transfer_row(order: Order, day: str, bucket: str, counted: int) -> dict[str, Any]:
     want = order.want
     return {
         "ref": order.ref,
@@ -210,9 +262,9 @@ def _transfer_row(books: Books, order: Order) -> dict[str, Any]:
         "beneficiary": want.beneficiary,
         "currency": want.amount.currency.value,
         "amount": want.amount.minor,
-        "bucket": books.limits.bucket(want.amount.currency),
-        "counted": books.limits.counted(want.amount),
-        "business_day": books.day,
+        "bucket": bucket,
+        "counted": counted,
+        "business_day": day,
         "channel": want.channel,
         "state": "signed",
         "created_at": order.at_ms,
@@ -222,150 +274,13 @@ def _transfer_row(books: Books, order: Order) -> dict[str, Any]:
 def _submission_row(order: Order) -> dict[str, Any]:
     return {
         "tx_hash": order.signed.tx_hash,
-        "purpose": "transfer",
+        "purpose": RETURN if order.want.channel == "return" else "transfer",
         "account_id": order.src_account,
-        "batch": order.signed.tx_hash,
-        "position": 0,
+        "batch": order.opening.batch if order.opening else order.signed.tx_hash,
+        "position": len(order.opening.signed) if order.opening else 0,
         "created_time": order.signed.created_time,
         "data": order.signed.data,
         "state": "signed",
         "next_send_at": order.at_ms,
         "sends": 0,
     }
-
-
-# ---- consumed or given back
-
-
-_CHANGE_HOLDING = (
-    update(_HOLDING)
-    .where(*_of_holding)
-    .values(
-        settled=_HOLDING.c.settled + bindparam("b_settled"),
-        outgoing=_HOLDING.c.outgoing + bindparam("b_outgoing"),
-        incoming=_HOLDING.c.incoming + bindparam("b_incoming"),
-        movement=bindparam("b_movement"),
-    )
-)
-_CHANGE_COUNTER = (
-    update(_COUNTER)
-    .where(
-        _COUNTER.c.account_id == bindparam("b_account"),
-        _COUNTER.c.bucket == bindparam("b_bucket"),
-        _COUNTER.c.period == bindparam("b_period"),
-    )
-    .values(
-        amount=_COUNTER.c.amount + bindparam("b_amount"),
-        count=_COUNTER.c.count + bindparam("b_count"),
-        movement=bindparam("b_movement"),
-    )
-)
-
-
-@dataclass(slots=True)
-class Change:
-    """What one transaction changes of one line."""
-
-    a: int = 0
-    b: int = 0
-    c: int = 0
-    why: str = MOVED
-    arrivals: list[Sequence[object]] = field(default_factory=list)  # columns of ARRIVAL
-
-
-class Changes:
-    """What one commit changes of holdings and counters, added up, then written in key order."""
-
-    def __init__(self) -> None:
-        self._of: defaultdict[tuple[Line, str], Change] = defaultdict(Change)
-        self._moved: set[tuple[str, str]] = set()
-
-    def move(self, account_id: str, currency: Currency, minor: int, tx_hash: str) -> None:
-        """The ledger has moved money into (or, below zero, out of) a wallet of ours."""
-        self._of[(account_id, currency.value, ""), tx_hash].a += minor
-        self._moved.add((account_id, currency.value))
-
-    def arrive(self, row: Mapping[str, Any]) -> None:
-        """What has moved is told by this row."""
-        line = (row["account_id"], row["currency"], "")
-        self._of[line, row["tx_hash"]].arrivals.append(chain.picked(row, ARRIVAL))
-
-    def end(self, ended: Ended, *, committed: bool) -> None:
-        """Consume or give back what this payment had reserved."""
-        payment = ended.payment
-        if payment is None:
-            return
-        src = self._of[(payment.src_account, payment.currency, ""), ended.tx_hash]
-        src.why = ended.state
-        if ended.before != "signed":
-            # Given back already, and now the money moved all the same: it counts after all.
-            if committed:
-                self._count(payment, ended, 1)
-            return
-        src.b -= payment.amount
-        dest = self._of[(payment.dest_account, payment.currency, ""), ended.tx_hash]
-        dest.why = ended.state
-        dest.c -= payment.amount
-        if not committed:
-            self._count(payment, ended, -1)
-
-    def _count(self, payment: EndedPayment, ended: Ended, sign: int) -> None:
-        for period in (payment.business_day, payment.business_day[:7]):
-            counter = self._of[(payment.src_account, payment.bucket, period), ended.tx_hash]
-            counter.a += sign * payment.counted
-            counter.b += sign
-            counter.why = ended.state
-
-    def write(
-        self, journal: Journal, connection: Connection, *, at_ms: int, height: int | None
-    ) -> dict[tuple[Line, str], int]:
-        """Write them all; the number of each line's movement by each transaction, 0 for none."""
-        _make_holdings(connection, self._moved)
-        key = journal.key(connection) if self._of else b""
-        changes = sorted(self._of.items(), key=lambda item: item[0])
-        entries = [
-            Entry(
-                line,
-                (change.a, change.b, change.c),
-                change.why,
-                tx_hash,
-                height,
-                at_ms,
-                chain.bound(key, *change.arrivals) if change.arrivals else b"",
-            )
-            for (line, tx_hash), change in changes
-        ]
-        numbers = journal.write(connection, entries)
-        self._change(connection, chain.last_of(entries, numbers))
-        return {at: number for (at, _), number in zip(changes, numbers, strict=True)}
-
-    def _change(self, connection: Connection, last: Mapping[Line, int]) -> None:
-        sums: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for (line, _), change in self._of.items():
-            for index, by in enumerate((change.a, change.b, change.c)):
-                sums[line][index] += by
-        holdings, counters = [], []
-        for line in sorted(last):
-            (a, b, c), (account, item, period) = sums[line], line
-            row = {"b_account": account, "b_movement": last[line]}
-            if period:
-                row |= {"b_bucket": item, "b_period": period, "b_amount": a, "b_count": b}
-                counters.append(row)
-            else:
-                row |= {"b_currency": item, "b_settled": a, "b_outgoing": b, "b_incoming": c}
-                holdings.append(row)
-        if holdings:
-            connection.execute(_CHANGE_HOLDING, holdings)
-        if counters:
-            connection.execute(_CHANGE_COUNTER, counters)
-
-
-def _make_holdings(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
-    insert_ignore(
-        connection,
-        Holding,
-        [
-            {"account_id": account, "currency": currency, **_NOTHING_HELD}
-            for account, currency in sorted(keys)
-        ],
-    )

@@ -21,9 +21,10 @@ from gateway.desk.directory import Directory, WalletSeen
 from gateway.desk.endings import SEED
 from gateway.desk.keep import KeptPin
 from gateway.desk.locks import lock_wallets
+from gateway.desk.openings import Profile
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
-from gateway.desk.wallets import Profile, Wallets
+from gateway.desk.wallets import Wallets
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Submission, table_of
 from gateway.vault import Vault

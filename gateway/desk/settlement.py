@@ -3,7 +3,7 @@
 signed → committed | rejected | cancelled | expired. Called inside a caller's commit, on
 rows that `lock_for_ending` has locked. A change happens where `UPDATE … WHERE state = …` says that
 it happened, and only those rows are handed on, so that a late or repeated verdict moves nothing:
-`reservations` gives back or consumes by them, `endings` tells people.
+`changes` gives back or consumes by them, `endings` tells people.
 """
 
 from collections.abc import Iterable, Sequence
@@ -153,13 +153,16 @@ def end(
 def end_openings(
     connection: Connection, accounts: Sequence[str], state: str, at_ms: int
 ) -> list[tuple[str, str]]:
-    """Move wallets that are opening to `state` (open, closed); (account, number) of each moved."""
+    """Move wallets that are opening to `state` (open, closed).
+
+    (account, number) of each moved that its owner wanted: nobody else waits to hear of it.
+    """
     if not accounts:
         return []
     rows = connection.execute(
         update(_WALLET)
         .where(_WALLET.c.account_id.in_(accounts), _WALLET.c.state == "opening")
         .values(state=state, opened_at=at_ms if state == "open" else _WALLET.c.opened_at)
-        .returning(_WALLET.c.account_id, _WALLET.c.msisdn)
+        .returning(_WALLET.c.account_id, _WALLET.c.msisdn, _WALLET.c.claim)
     )
-    return sorted((row.account_id, row.msisdn) for row in rows)
+    return sorted((row.account_id, row.msisdn) for row in rows if not row.claim)

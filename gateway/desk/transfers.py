@@ -16,8 +16,8 @@ Must not be cancelled half-way: a call goes on by itself, and one turn that asks
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -34,17 +34,20 @@ from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
 from gateway.desk.listings import SETTLEMENT, Banks
 from gateway.desk.locks import lock_wallets
+from gateway.desk.making import Maker, NumberTaken, as_row, store_made, wallets_before
 from gateway.desk.pins import Opened
 from gateway.desk.reservations import GuardFailed, Order, reserve
 from gateway.desk.times import to_ms
+from gateway.desk.unclaimed import NOT_TAKEN, Terms
 from gateway.desk.waiters import Waiters
 from gateway.origin import Origin
 from gateway.stores.sql import Sql, StoreUnavailable
 from ledger_client.ledger import TransferAsset
-from ledger_client.transaction import build
+from ledger_client.transaction import Member, build
 from menus.effects import (
     Committed,
     InProgress,
+    JustOpening,
     PayBank,
     PinOutcome,
     Rejected,
@@ -53,7 +56,7 @@ from menus.effects import (
     Unavailable,
     Unconfirmed,
 )
-from menus.kinds import Currency, Money, Pin, masked_name
+from menus.kinds import Currency, Money, Msisdn, Pin, masked_name
 from menus.limits import business_day
 
 LOG = logs.get("transfers")
@@ -84,6 +87,8 @@ class Seen:
     src_account: str
     name: str  # the payee's, masked; at another bank the bank's
     balance: int  # unreserved, in the payment's currency
+    dest_account: str = ""  # empty: the payment must make it …
+    earlier: int = 0  # … after so many wallets of its number
 
 
 class RefTaken:
@@ -91,7 +96,7 @@ class RefTaken:
 
 
 class Transfers:
-    """Carries out `Transfer` and `PayBank` effects."""
+    """Carries out `Transfer` and `PayBank` effects. Without a `maker` nobody is paid unclaimed."""
 
     def __init__(
         self,
@@ -106,7 +111,10 @@ class Transfers:
         entropy: Entropy,
         assets: Assets = Assets(),  # noqa: B008 - frozen
         banks: Banks = Banks(),  # noqa: B008 - frozen
+        maker: Maker | None = None,
     ) -> None:
+        self._maker = maker
+        terms = maker.terms if maker else NOT_TAKEN
         self._banks = banks
         self._pins = pins
         self._outbox = outbox
@@ -116,12 +124,13 @@ class Transfers:
         self._assets = assets
         self._look: Batcher[Want, Seen] = Batcher(
             lambda wants: sql.run(
-                partial(look, limits, to_ms(clock.now()), self._day(), banks=banks), wants
+                partial(look, limits, to_ms(clock.now()), self._day(), banks=banks, terms=terms),
+                wants,
             )
         )
         self._place: Batcher[Order, Payment | Refusal | RefTaken] = Batcher(
             lambda orders: sql.run(
-                partial(place, limits, banks, self._day(), journal=journal), orders
+                partial(place, limits, banks, self._day(), journal=journal, terms=terms), orders
             ),
             key=lambda order: order.src_account,
         )
@@ -156,39 +165,44 @@ class Transfers:
         opened = await self._pins.open(seen.src_account, effect.pin, origin.turn_key)
         if not isinstance(opened, Opened):
             return opened
-        placed = await self._sign_and_place(want, opened, origin)
+        want = replace(want, dest_account=seen.dest_account)
+        placed = await self._sign_and_place(want, opened, origin, seen.earlier)
         if isinstance(placed, Payment):
             self._outbox.poke()
             return await self._tell(placed, want, origin)
         return placed
 
     async def _sign_and_place(
-        self, want: Want, opened: Opened, origin: Origin
+        self, want: Want, opened: Opened, origin: Origin, earlier: int
     ) -> Payment | Refusal | Unconfirmed:
         for _ in range(SIGNINGS_MOST):
             if self._left_s(origin) <= 0:
                 return Unavailable()  # its turn was answered without it: it must not pay now
-            order = self._sign(want, opened, origin)
+            order = self._sign(want, opened, origin, earlier)
             placed = await self._commit(order, origin)
             if not isinstance(placed, RefTaken):
                 return placed
         LOG.error("every ref is taken: is the source of chance broken?")
         return Unavailable()
 
-    def _sign(self, want: Want, opened: Opened, origin: Origin) -> Order:
+    def _sign(self, want: Want, opened: Opened, origin: Origin, earlier: int) -> Order:
         src_account, key_version = opened.account_id, opened.sealed.key_version
         ref = fresh_ref(self._entropy)
         at_ms = to_ms(self._clock.now())
-        command = TransferAsset(
-            src=src_account,
-            dest=want.dest_account,
-            asset_id=self._assets.id(want.amount.currency),
-            amount=to_decimal(want.amount),
-            # Unique by its ref: two payments of one millisecond never share a hash.
-            description=f"{ref} ACC {want.beneficiary}" if want.beneficiary else ref,
-        )
-        signed = build(src_account, [command], at_ms, key=opened.key)
-        return Order(want, ref, origin.turn_key, src_account, key_version, signed, at_ms)
+
+        def pay(dest_account: str) -> Member:
+            paid = replace(want, dest_account=dest_account)
+            command = command_of(paid, src_account, ref, self._assets)
+            return src_account, [command], at_ms, opened.key
+
+        if self._maker and isinstance(want.to, Msisdn) and not want.dest_account:
+            made = self._maker.draw_up(want.to, earlier, at_ms, pay)
+            signed, opening = made.payment, made.opening
+            want = replace(want, dest_account=opening.account_id)
+        else:
+            creator, commands, _, key = pay(want.dest_account)
+            signed, opening = build(creator, commands, at_ms, key=key), None
+        return Order(want, ref, origin.turn_key, src_account, key_version, signed, at_ms, opening)
 
     async def _commit(
         self, order: Order, origin: Origin
@@ -243,6 +257,19 @@ def _want(effect: Transfer | PayBank, origin: Origin) -> Want:
         effect.amount,
         effect.again,
         origin.channel,
+        unclaimed=isinstance(effect, Transfer) and not effect.account_id,
+    )
+
+
+def command_of(want: Want, src_account: str, ref: str, assets: Assets) -> TransferAsset:
+    """What the ledger is asked to do."""
+    return TransferAsset(
+        src=src_account,
+        dest=want.dest_account,
+        asset_id=assets.id(want.amount.currency),
+        amount=to_decimal(want.amount),
+        # Unique by its ref: two payments of one millisecond never share a hash.
+        description=f"{ref} ACC {want.beneficiary}" if want.beneficiary else ref,
     )
 
 
@@ -274,25 +301,32 @@ def look(
     wants: Sequence[Want],
     *,
     banks: Banks,
+    terms: Terms = NOT_TAKEN,
 ) -> list[Seen]:
     """What is known of these payments."""
     books = _books_of(limits, now_ms, day, connection, wants)
-    return [_seen(books, banks, want) for want in wants]
+    unclaimed = [want.dest_msisdn for want in wants if want.unclaimed]
+    earlier = wallets_before(connection, unclaimed) if unclaimed else {}
+    return [_seen(books, banks, want, terms, earlier) for want in wants]
 
 
-def _seen(books: Books, banks: Banks, want: Want) -> Seen:
+def _seen(books: Books, banks: Banks, want: Want, terms: Terms, earlier: Mapping[str, int]) -> Seen:
     payment = books.intents.get(want.intent)
     sender = books.wallets.get(want.sender.e164)
     dest = payment.dest_account if payment else want.dest_account
+    if not dest and want.dest_msisdn in books.wallets:
+        dest = books.wallets[want.dest_msisdn].account_id  # an earlier sender had it made
     payee = books.accounts.get(dest)
     currency = Currency(payment.currency) if payment else want.amount.currency
     account = sender.account_id if sender else ""
     return Seen(
         payment,
-        None if payment else refused(books, banks, want),
+        None if payment else refused(books, banks, want, terms),
         account,
         masked_name(payee.name) if payee else banks.elsewhere(dest),
         books.held(account, currency).available,
+        dest,
+        earlier.get(want.dest_msisdn, 0),
     )
 
 
@@ -304,30 +338,29 @@ def place(
     orders: Sequence[Order],
     *,
     journal: Journal,
+    terms: Terms = NOT_TAKEN,
 ) -> list[Payment | Refusal | RefTaken]:
     """Store the orders that may be, all or one by one; at most one of each sender."""
+    storing = partial(_place, limits, banks, day, connection, journal=journal, terms=terms)
     try:
         with connection.begin_nested():
-            return _place(limits, banks, day, connection, orders, journal=journal)
-    except (IntegrityError, GuardFailed):
-        alone = partial(_place_alone, limits, banks, day, connection, journal=journal)
-        return [alone(order) for order in orders]
+            return storing(orders)
+    except (IntegrityError, GuardFailed, NumberTaken):
+        return [_place_alone(connection, storing, order) for order in orders]
 
 
 def _place_alone(
-    limits: Limits,
-    banks: Banks,
-    day: str,
     connection: Connection,
+    storing: Callable[[Sequence[Order]], list[Payment | Refusal | RefTaken]],
     order: Order,
-    *,
-    journal: Journal,
 ) -> Payment | Refusal | RefTaken:
     try:
         with connection.begin_nested():
-            return _place(limits, banks, day, connection, [order], journal=journal)[0]
+            return storing([order])[0]
     except IntegrityError:
         return RefTaken()  # the intent was looked for under the sender's lock, so it is the ref
+    except NumberTaken as taken:
+        return JustOpening(taken.number)
     except GuardFailed:
         LOG.error("a row changed under its lock", ref=order.ref)
         return Unavailable()
@@ -341,6 +374,7 @@ def _place(
     orders: Sequence[Order],
     *,
     journal: Journal,
+    terms: Terms,
 ) -> list[Payment | Refusal | RefTaken]:
     lock_wallets(
         connection,
@@ -351,19 +385,22 @@ def _place(
     results: list[Payment | Refusal | RefTaken] = []
     accepted: list[Order] = []
     for order in orders:
-        answer = books.intents.get(order.want.intent) or _refused(books, banks, order)
+        answer = books.intents.get(order.want.intent) or _refused(books, banks, order, terms)
         if answer is None:
             answer = _payment(order)
+            if order.opening:
+                books.add(as_row(order.opening))
             books.reserve(order.src_account, order.want.dest_account, order.want.amount)
             accepted.append(order)
         results.append(answer)
     if accepted:
-        reserve(journal, connection, books, accepted)
+        store_made(connection, [order.opening for order in accepted if order.opening])
+        reserve(journal, connection, books, accepted, wallets_per_day=terms.wallets_per_day)
     return results
 
 
-def _refused(books: Books, banks: Banks, order: Order) -> Refusal | None:
-    refusal = refused(books, banks, order.want)
+def _refused(books: Books, banks: Banks, order: Order, terms: Terms) -> Refusal | None:
+    refusal = refused(books, banks, order.want, terms)
     if refusal is None:
         sender = books.wallets[order.want.sender.e164]
         if (sender.account_id, sender.key_version) != (order.src_account, order.key_version):

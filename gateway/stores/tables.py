@@ -6,7 +6,7 @@ form on SQLite and PostgreSQL, no time-zone traps), days are ISO text in Asia/Ph
 column may hold a PIN, a raw carrier text or a key that is not sealed.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
 from sqlmodel import Field, SQLModel
 
 
@@ -63,6 +63,8 @@ class Wallet(SQLModel, table=True):
     wrong_pins: int = 0  # since the last right one
     locked_until: int = Field(default=0, sa_column=_big(default=0))  # ms
     opened_at: int = Field(default=0, sa_column=_big(default=0))  # ms
+    # Of one made by receiving: waiting | claiming | returning; empty once it has its owner.
+    claim: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 class Replacement(SQLModel, table=True):
@@ -138,7 +140,8 @@ class Counter(SQLModel, table=True):
 
     `bucket` is a currency code, or "ALL" when currencies are combined; `period` is
     "2026-11-22" (business day) or "2026-11" (month). The bank's recoveries of a day are counted
-    here too: the recoverer's account, bucket "recovery".
+    here too: the recoverer's account, bucket "recovery"; so are the wallets that somebody's
+    payments have made, bucket "made".
     """
 
     account_id: str = Field(primary_key=True)
@@ -204,8 +207,8 @@ class Submission(SQLModel, table=True):
     """A transaction we signed: its exact bytes, sent again and again until a block holds it.
 
     `state` is signed | committed | rejected | cancelled | expired. `purpose` is transfer |
-    opening | grant | replacement | seed …; members of one atomic batch share `batch` and are sent
-    together in `position` order.
+    opening | grant | replacement | return | seed …; members of one atomic batch share `batch` and
+    are sent together in `position` order.
     """
 
     __table_args__ = (Index("submission_due", "state", "next_send_at"),)
@@ -245,10 +248,10 @@ class Transfer(SQLModel, table=True):
     beneficiary: str | None = None  # that account's number
     currency: str
     amount: int = Field(sa_column=_big())
-    bucket: str  # the counter it used …
+    bucket: str  # the counter it used (none: empty) …
     counted: int = Field(sa_column=_big())  # … and by how much
     business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was reserved
-    channel: str  # ussd | sms
+    channel: str  # ussd | sms | return
     state: str = "signed"
     created_at: int = Field(sa_column=_big())  # ms
     settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
@@ -271,6 +274,23 @@ class Receipt(SQLModel, table=True):
     movement: int = Field(default=0, sa_column=_big(default=0))  # the wallet's, that it came with
 
 
+class Unclaimed(SQLModel, table=True):
+    """Money in a wallet without an owner yet, one row per `Receipt`: it goes back unless claimed.
+
+    `state` is waiting | returning | returned | claimed; `ref` is of the transfer that returns it,
+    or was to.
+    """
+
+    __table_args__ = (Index("unclaimed_due", "state", "due_at"),)
+
+    tx_hash: str = Field(primary_key=True)
+    command_index: int = Field(primary_key=True)
+    account_id: str = Field(index=True)
+    state: str = "waiting"
+    due_at: int = Field(sa_column=_big())  # ms; later than promised only after a failed return
+    ref: str | None = Field(default=None, index=True)
+
+
 class Message(SQLModel, table=True):
     """An SMS to a phone: persisted with the fact it tells, sent after.
 
@@ -286,7 +306,7 @@ class Message(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     msisdn: str
-    kind: str  # code | receipt | reply | notice
+    kind: str  # code | receipt | reply | notice | invitation
     text: str = Field(sa_column=Column(Text, nullable=False))
     priority: int = 0
     state: str = "queued"

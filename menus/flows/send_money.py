@@ -2,7 +2,14 @@
 
 from typing import Annotated
 
-from menus.effects import NoWallet, PayeeFull, Transfer, TransferOutcome
+from menus.effects import (
+    JustOpening,
+    NoWallet,
+    PayeeFull,
+    TooManyMade,
+    Transfer,
+    TransferOutcome,
+)
 from menus.flows.paying import NOT_AGAIN, Again, answered, asked_again, dollars_on
 from menus.flows.said import within_limits
 from menus.forms import Intent, OnlyIf, Page, asks, form
@@ -38,5 +45,9 @@ class SendMoney:
                 return asks("amount", "send.payee_full")
             case NoWallet(to):
                 return asks("to", "payee.no_wallet", to=to.show)
+            case JustOpening(to):
+                return asks("to", "payee.just_opening", to=to.show)
+            case TooManyMade():
+                return asks("to", "payee.too_many_made")
             case _:
                 return answered(outcome)

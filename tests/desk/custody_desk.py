@@ -7,9 +7,10 @@ from custody_parts import TEXTS, WALLET, change, make_guard, make_vault, origin,
 
 from gateway.desk.directory import Directory
 from gateway.desk.keep import Keeper
+from gateway.desk.openings import Bank
 from gateway.desk.pin_change import PinChanges
 from gateway.desk.waiters import Waiters
-from gateway.desk.wallets import Bank, Wallets
+from gateway.desk.wallets import Wallets
 from gateway.origin import Origin
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Submission, table_of

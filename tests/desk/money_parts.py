@@ -15,11 +15,13 @@ from sqlalchemy import Connection, insert, select
 
 from gateway.desk.limits import Limits, load_limits
 from gateway.desk.listings import Banks
+from gateway.desk.making import Maker
 from gateway.desk.outbox import Outbox
 from gateway.desk.pins import Opened
 from gateway.desk.reads import Reads
 from gateway.desk.receipts import Receipts
 from gateway.desk.transfers import Transfers
+from gateway.desk.unclaimed import Terms
 from gateway.desk.waiters import Waiters
 from gateway.follower import Follower
 from gateway.meters import Meters
@@ -224,12 +226,14 @@ class Desk:
         seed: str = "desk",
         any_pin: bool = False,
         banks: Banks = Banks(),  # noqa: B008 - frozen
+        maker: Maker | None = None,
     ) -> None:
         self.sql, self.ledger, self.clock = sql, ledger, clock
         self.limits = limits or load_limits()
         self.meters = Meters()
         self.waiters = Waiters()
-        self.receipts = Receipts(TEXTS, self.limits, banks, "*855#")
+        terms = maker.terms if maker else Terms()
+        self.receipts = Receipts(TEXTS, self.limits, banks, "*855#", terms)
         self.journal = make_journal()
         self.outbox = Outbox(
             sql,
@@ -261,6 +265,7 @@ class Desk:
             clock=clock,
             entropy=seeded(f"{seed}/refs"),
             banks=banks,
+            maker=maker,
         )
         self.reads = Reads(sql, self.limits, clock, lambda: self.follower.stale_since, banks)
         self._turn, self._seed = 0, seed
@@ -288,7 +293,12 @@ class Desk:
     ) -> Any:
         at = origin or self.origin(src, wait_s=wait_s)
         effect = Transfer(
-            intent or f"{self._seed}/{self._turn}", to, dest or account(to), amount, again, pin
+            intent or f"{self._seed}/{self._turn}",
+            to,
+            account(to) if dest is None else dest,
+            amount,
+            again,
+            pin,
         )
         return await self.transfers.transfer(effect, at)
 

@@ -8,7 +8,15 @@ from custody_parts import DARA, SUBSCRIBER, make_wallet, only, origin, rows
 from gateway.desk.directory import Directory
 from gateway.stores.runners import open_sql
 from gateway.stores.tables import Transfer, table_of
-from menus.effects import FindPayee, LanguageSet, NoWallet, PayeeFound, SetLanguage, TooManyLookups
+from menus.effects import (
+    FindPayee,
+    JustOpening,
+    LanguageSet,
+    NoWallet,
+    PayeeFound,
+    SetLanguage,
+    TooManyLookups,
+)
 from menus.kinds import Msisdn
 
 THIDA, NOBODY = Msisdn("+85512345602"), Msisdn("+85512345699")
@@ -23,12 +31,12 @@ async def test_a_payee_is_found_with_a_masked_name(sql, clock):
 
 
 @pytest.mark.parametrize(
-    ("state", "found"), [("held", True), ("opening", False), ("closed", False)]
+    ("state", "said"),
+    [("held", FOUND), ("opening", JustOpening(THIDA)), ("closed", NoWallet(THIDA))],
 )
-async def test_only_wallets_that_receive_are_found(sqlite_sql, clock, state, found):
+async def test_only_wallets_that_receive_are_found(sqlite_sql, clock, state, said):
     await make_wallet(sqlite_sql, THIDA, name="Chan Thida", state=state)
-    said = await Directory(sqlite_sql, clock).find_payee(FindPayee(THIDA), origin())
-    assert said == (FOUND if found else NoWallet(THIDA))
+    assert await Directory(sqlite_sql, clock).find_payee(FindPayee(THIDA), origin()) == said
 
 
 async def test_a_days_lookups_run_out_alike_for_known_and_unknown_numbers(sql, clock):

@@ -11,8 +11,8 @@ from replacement_parts import NEW, REPLACEMENT, THIRD, Custody
 from test_transfers_on_ledger import key, start
 
 from gateway.clock import SystemClock
+from gateway.desk.openings import GRANTED
 from gateway.desk.renewal import KeyRenewed
-from gateway.desk.wallets import GRANTED
 from ledger_client.iroha1 import Iroha1
 from ledger_client.keys import SigningKey
 from ledger_client.ledger import CreateAccount, GrantPermission, TransferAsset

@@ -25,9 +25,10 @@ from money_parts import Desk, MemoryLedger
 from gateway.clock import Clock, Entropy, SystemClock
 from gateway.desk.directory import Directory
 from gateway.desk.keep import Keeper
+from gateway.desk.openings import Bank, Profile
 from gateway.desk.pins import Opened
 from gateway.desk.seed import Person, Seeder, SeedError, Treasury, load_people
-from gateway.desk.wallets import Bank, Profile, Wallets
+from gateway.desk.wallets import Wallets
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Holding, Submission, table_of
 from ledger_client.genesis import Bank as LedgerBank

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from talk import CHAN, DOLLARS, NOW, OPEN, PIN, SOK, Phone, World, answering
+from talk import CHAN, DOLLARS, NOW, OPEN, PIN, SOK, STRANGER, Phone, World, answering
 
 from menus.effects import (
     AskAgain,
@@ -13,10 +13,12 @@ from menus.effects import (
     Committed,
     FindPayee,
     InProgress,
+    JustOpening,
     KeptExpired,
     KeyRenewing,
     LastPayment,
     LimitKind,
+    NoOwnerYet,
     NoPayment,
     NoWallet,
     OpenWallet,
@@ -30,6 +32,7 @@ from menus.effects import (
     RenewKey,
     SetLanguage,
     TooManyLookups,
+    TooManyMade,
     Transfer,
     Unavailable,
     Unconfirmed,
@@ -38,7 +41,7 @@ from menus.effects import (
     WalletOpened,
     WrongPin,
 )
-from menus.engine import Recent
+from menus.engine import Recent, WalletFacts
 from menus.flows.send_money import SendMoney
 from menus.forms import about
 from menus.kinds import Currency, Money, Pin
@@ -69,6 +72,8 @@ NEWCOMER = replace(SOK, wallet=None, language=None)
         (OverLimit(LimitKind.COUNT, Money(Currency.KHR, 0)), True, "No more payments today."),
         (PayeeFull(), False, "They cannot hold that much. Send less.\nHow much"),
         (NoWallet(CHAN), False, "012 345 602 has no wallet yet."),
+        (JustOpening(CHAN), False, "012 345 602 is getting a wallet. Wait a minute"),
+        (TooManyMade(), False, "Today you cannot send to more numbers without a wallet."),
         (
             AskAgain("R6", RIEL, CHAN, NOW, settled=True),
             False,
@@ -101,6 +106,30 @@ def test_after_being_asked_by_the_desk_a_yes_pays_again_with_another_intent():
     assert phone.type(PIN, "1").turn.secret
     assert phone.intent != first
     assert phone.type(PIN).ended
+
+
+def test_a_number_that_nobody_has_claimed_is_paid_after_being_told_so():
+    world = answering((FindPayee, NoOwnerYet(STRANGER)))
+    phone = Phone(world=world).dial().type("1", "012345605", "5000")
+    assert phone.screen == (
+        "012 345 605 has no wallet yet. Send 5,000 KHR? It comes back after 30 days if not "
+        "claimed.\nPIN to confirm\n0 Back"
+    )
+    assert phone.turn.secret
+    phone.type(PIN)
+    assert phone.ended
+
+
+def test_a_number_that_is_just_getting_a_wallet_is_asked_for_again():
+    world = answering((FindPayee, JustOpening(STRANGER)))
+    phone = Phone(world=world).dial().type("1", "012345605")
+    assert phone.screen.startswith("012 345 605 is getting a wallet.")
+
+
+def test_whoever_was_sent_money_is_asked_for_a_pin_to_have_it():
+    waits = WalletFacts("open", has_pin=False, waits=True)
+    phone = Phone(replace(SOK, wallet=waits)).dial()
+    assert phone.screen.startswith("You were sent money. Choose a PIN to have it.\n1 Choose a PIN")
 
 
 def test_a_number_without_a_wallet_is_refused_with_an_invitation():

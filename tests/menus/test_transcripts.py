@@ -13,6 +13,7 @@ import sim.people
 from menus.effects import (
     Balance,
     ChangePin,
+    ChoosePin,
     Committed,
     Compare,
     Different,
@@ -20,10 +21,11 @@ from menus.effects import (
     FindPayee,
     Keep,
     Kept,
+    KeyRenewed,
     LanguageSet,
     LastPayment,
+    NoOwnerYet,
     NoPayment,
-    NoWallet,
     OpenWallet,
     Outcome,
     PayeeFound,
@@ -40,7 +42,7 @@ from menus.effects import (
 from menus.engine import Engine, Facts, Service, State, WalletFacts
 from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
 from menus.limits import Used, sendable
-from menus.receipts import Opened, PinChangedNotice, Received, Sent
+from menus.receipts import Invitation, Opened, PinChangedNotice, Received, Sent
 from menus.sms import Asks, Challenge, Confirmation, SmsEngine
 from menus.text.load import load_texts
 from sim.perform import Answer, Cue, perform
@@ -69,6 +71,7 @@ class Person:
     in_session: bool = False
     challenge: tuple[Challenge, str] | None = None
     wrong: int = 0
+    waits: bool = False  # money that was sent before there was an owner
 
 
 class Town:
@@ -93,9 +96,11 @@ class Town:
     def facts(self, person: Person) -> Facts:
         self.ids += 1
         self.at += timedelta(seconds=1)
-        wallet = person.pin and WalletFacts(
+        wallet = (person.pin or person.waits) and WalletFacts(
             "open",
             dollars=person.dollars,
+            has_pin=person.pin is not None,
+            waits=person.waits,
             sendable={c: sendable(CAPS[c], Used(), person.holds.get(c, 0)) for c in CAPS},
         )
         return Facts(
@@ -168,7 +173,7 @@ class Town:
             case FindPayee(to):
                 found = self.people.get(to.e164)
                 if found is None or found.pin is None:
-                    return NoWallet(to)
+                    return NoOwnerYet(to)
                 return PayeeFound(to, f"{to.e164}@bank", masked_name(found.name))
             case SetLanguage(language):
                 person.language = language
@@ -178,6 +183,11 @@ class Town:
                 opened = Opened(SERVICE.bank, SERVICE.service_code)
                 person.inbox.append(opened.say(TEXTS, person.language))
                 return WalletOpened()
+            case ChoosePin(token):
+                person.pin, person.waits = self.kept[token], False
+                opened = Opened(SERVICE.bank, SERVICE.service_code)
+                person.inbox.append(opened.say(TEXTS, person.language))
+                return KeyRenewed()
             case ChangePin(token, old):
                 if wrong := self._wrong(person, old.digits):
                     return wrong
@@ -206,7 +216,13 @@ class Town:
         to_name, from_name = masked_name(to.name), masked_name(person.name)
         left = Money(amount.currency, CAPS[amount.currency].day - amount.minor)
         sent = Sent(ref, amount, to.msisdn, to_name, self.at, balance, left)
+        received: Received | Invitation
         received = Received(ref, amount, person.msisdn, from_name, self.at, theirs)
+        if to.pin is None:
+            to.waits, until = True, self.at + timedelta(days=SERVICE.unclaimed_days)
+            received = Invitation(
+                ref, amount, person.msisdn, from_name, until, SERVICE.service_code
+            )
         person.inbox.append(sent.say(TEXTS, person.language))
         to.inbox.append(received.say(TEXTS, to.language))
         shown_to, shown_from = (
