@@ -30,8 +30,8 @@ from gateway.desk.limits import Limits
 from gateway.desk.locks import lock_wallets
 from gateway.desk.pins import named_key
 from gateway.desk.reservations import GuardFailed, Order, reserve_returns
+from gateway.desk.signing import command_of, fresh_ref
 from gateway.desk.times import to_ms
-from gateway.desk.transfers import command_of, fresh_ref
 from gateway.desk.unclaimed import Back, begin_return
 from gateway.meters import Meters
 from gateway.stores.dialects import in_list, listed

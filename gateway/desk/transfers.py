@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock, Entropy
-from gateway.desk.amounts import Assets, to_decimal
+from gateway.desk.amounts import Assets
 from gateway.desk.books import Books, Payment, open_books
 from gateway.desk.checks import Refusal, Want, no_room, refused
 from gateway.desk.journal import Journal
@@ -37,12 +37,12 @@ from gateway.desk.locks import lock_wallets
 from gateway.desk.making import Maker, NumberTaken, as_row, store_made, wallets_before
 from gateway.desk.pins import Opened
 from gateway.desk.reservations import GuardFailed, Order, reserve
+from gateway.desk.signing import command_of, fresh_ref
 from gateway.desk.times import to_ms
 from gateway.desk.unclaimed import NOT_TAKEN, Terms
 from gateway.desk.waiters import Waiters
 from gateway.origin import Origin
 from gateway.stores.sql import Sql, StoreUnavailable
-from ledger_client.ledger import TransferAsset
 from ledger_client.transaction import Member, build
 from menus.effects import (
     Committed,
@@ -61,7 +61,6 @@ from menus.limits import business_day
 
 LOG = logs.get("transfers")
 SIGNINGS_MOST: Final = 5  # a ref of 40 random bits that is taken is rare; twice is no accident
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read out over a phone
 
 
 class OpensKeys(Protocol):
@@ -261,18 +260,6 @@ def _want(effect: Transfer | PayBank, origin: Origin) -> Want:
     )
 
 
-def command_of(want: Want, src_account: str, ref: str, assets: Assets) -> TransferAsset:
-    """What the ledger is asked to do."""
-    return TransferAsset(
-        src=src_account,
-        dest=want.dest_account,
-        asset_id=assets.id(want.amount.currency),
-        amount=to_decimal(want.amount),
-        # Unique by its ref: two payments of one millisecond never share a hash.
-        description=f"{ref} ACC {want.beneficiary}" if want.beneficiary else ref,
-    )
-
-
 def outcome_of(payment: Payment, banks: Banks, seen: Seen) -> Committed | InProgress | Rejected:
     """A stored payment as its sender hears of it."""
     if payment.state == "signed":
@@ -282,12 +269,6 @@ def outcome_of(payment: Payment, banks: Banks, seen: Seen) -> Committed | InProg
     currency = Currency(payment.currency)
     amount, balance = Money(currency, payment.amount), Money(currency, seen.balance)
     return Committed(payment.ref, banks.paid(payment), seen.name, amount, balance)
-
-
-def fresh_ref(entropy: Entropy) -> str:
-    """Eight characters that people can read out: what they are told, and the description."""
-    bits = int.from_bytes(entropy(5))
-    return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(35, -1, -5))
 
 
 # ---- operations

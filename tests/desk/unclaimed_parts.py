@@ -1,6 +1,7 @@
 """People paid before they have a wallet, on a ledger in memory that keeps accounts and batches."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +12,14 @@ from replacement_parts import Custody, KeyedLedger
 
 from gateway.desk.blocks import start_cursor
 from gateway.desk.directory import Directory
+from gateway.desk.keep import Keeper
 from gateway.desk.making import Maker
 from gateway.desk.openings import Bank
 from gateway.desk.returns import Returns
 from gateway.desk.times import to_ms
 from gateway.desk.unclaimed import Terms
+from gateway.desk.wallets import Wallets
+from gateway.stores.runners import open_sql
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Unclaimed, table_of
 from ledger_client.keys import SigningKey
@@ -29,6 +33,7 @@ from ledger_client.ledger import (
 )
 from ledger_client.proto.transaction_pb2 import Transaction
 from ledger_client.transaction import hash_of
+from menus.effects import FindPayee
 from menus.kinds import Msisdn
 
 UNCLAIMED = table_of(Unclaimed)
@@ -94,6 +99,17 @@ class Town(Custody):
         maker = Maker(Bank("bank", OPENER), self.vault, seeded(f"made/{name}"), terms)
         self.desk = Desk(sql, ledger, clock, seed=name, maker=maker)
         self.directory = Directory(sql, clock, unclaimed=terms.days > 0)
+        self.wallets = Wallets(
+            sql,
+            Bank("bank", OPENER),
+            vault=self.vault,
+            keeper=Keeper(self.vault, clock),
+            directory=self.directory,
+            waiters=self.desk.waiters,
+            poke=self.desk.outbox.poke,
+            clock=clock,
+            entropy=seeded(f"opened/{name}"),
+        )
         self.returns = Returns(
             sql,
             self.vault,
@@ -104,6 +120,14 @@ class Town(Custody):
             entropy=seeded(f"returns/{name}"),
             meters=self.desk.meters,
         )
+
+    async def look_up(self, asker: Msisdn, number: Msisdn) -> Any:
+        return await self.directory.find_payee(FindPayee(number), self.at(asker))
+
+    async def go_back(self) -> None:
+        """What is due is begun, sent, held in a block, and settled."""
+        await self.returns.sweep()
+        await self.through()
 
     async def begin(self, *people: Msisdn) -> None:
         """Each of them has 400,000 riel, and the ledger's blocks are followed."""
@@ -135,3 +159,18 @@ class Town(Custody):
         """Time passes, for the ledger too."""
         await self.clock.advance(days * 24 * 60 * 60)
         self.ledger.now_ms = to_ms(self.clock.now())
+
+
+@asynccontextmanager
+async def two_processes(
+    url: str,
+    clock: FakeClock,
+    terms: Terms = Terms(),  # noqa: B008 - frozen
+) -> AsyncIterator[tuple[Town, Town]]:
+    """Two gateways on one database and one ledger."""
+    ledger, sqls = TownLedger(), [open_sql(url, timeout_s=30.0) for _ in range(2)]
+    try:
+        yield Town(sqls[0], ledger, clock, "one", terms), Town(sqls[1], ledger, clock, "two", terms)
+    finally:
+        for sql in sqls:
+            await sql.close()

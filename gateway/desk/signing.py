@@ -1,0 +1,28 @@
+"""What a payment asks of the ledger, and the ref that makes it one of its kind. Pure."""
+
+from typing import Final
+
+from gateway.clock import Entropy
+from gateway.desk.amounts import Assets, to_decimal
+from gateway.desk.checks import Want
+from ledger_client.ledger import TransferAsset
+
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read out over a phone
+
+
+def fresh_ref(entropy: Entropy) -> str:
+    """Eight characters that people can read out: what they are told, and the description."""
+    bits = int.from_bytes(entropy(5))
+    return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(35, -1, -5))
+
+
+def command_of(want: Want, src_account: str, ref: str, assets: Assets) -> TransferAsset:
+    """The one command of a payment."""
+    return TransferAsset(
+        src=src_account,
+        dest=want.dest_account,
+        asset_id=assets.id(want.amount.currency),
+        amount=to_decimal(want.amount),
+        # Unique by its ref: two payments of one millisecond never share a hash.
+        description=f"{ref} ACC {want.beneficiary}" if want.beneficiary else ref,
+    )

@@ -1,0 +1,340 @@
+"""What nobody claims goes back to whom it came from; a claim and a return never both begin."""
+
+import asyncio
+
+import pytest
+from clocks import FakeClock
+from custody_parts import WALLET, DyingSql, change
+from money_parts import (
+    DARA,
+    SUBMISSION,
+    THIDA,
+    TRANSFER,
+    account,
+    counters,
+    execute,
+    fetch,
+    holding,
+    khr,
+)
+from replacement_parts import NEW
+from sqlalchemy import update
+from unclaimed_parts import BOPHA, UNCLAIMED, Town, TownLedger, two_processes
+
+from gateway.stores.sql import StoreUnavailable
+from menus.effects import (
+    InProgress,
+    KeyRenewed,
+    KeyRenewing,
+    LastPayment,
+    PaymentState,
+    ReadLastPayment,
+    Unavailable,
+)
+
+
+@pytest.fixture
+async def town(sql, clock: FakeClock) -> Town:
+    """Dara has sent Bopha 5,000 riel, and Thida 700 a day later; the first are due."""
+    town = Town(sql, TownLedger(), clock)
+    await sent_and_due(town)
+    return town
+
+
+async def sent_and_due(town: Town) -> None:
+    await town.begin(DARA, THIDA)
+    await town.send(DARA, BOPHA, 5_000)
+    await town.through()
+    await town.later(days=1)
+    await town.send(THIDA, BOPHA, 700)
+    await town.through()
+    await town.later(days=29)
+
+
+def flagged(town: Town, what: str) -> float:
+    return town.desk.meters.returns.labels(what)._value.get()
+
+
+# ---- gone back
+
+
+async def test_each_gets_his_own_amount_back_in_his_own_time_and_all_are_told(town: Town):
+    await town.go_back()
+    assert await holding(town.sql, DARA) == (400_000, 0, 0)
+    assert await holding(town.sql, BOPHA) == (700, 0, 0)
+    assert "5,000 KHR came back: ..605 did not claim it." in (await town.inbox(DARA))[-1]
+    assert "Balance 400,000 KHR." in (await town.inbox(DARA))[-1]
+    assert "5,000 KHR from S*** D*** ..601 went back" in (await town.inbox(BOPHA))[-1]
+    assert len(await town.inbox(DARA)) == 2  # sent, came back
+    await town.later(days=1)
+    await town.go_back()
+    assert await holding(town.sql, THIDA) == (400_000, 0, 0)
+    assert await holding(town.sql, BOPHA) == (0, 0, 0)
+    assert await town.states() == ["returned", "returned"]
+    assert (await town.wallet(BOPHA))["claim"] == "waiting"
+    assert flagged(town, "begun") == 2
+
+
+async def test_a_return_is_an_ordinary_transfer_with_its_own_ref_signed_by_the_old_key(town: Town):
+    await town.go_back()
+    (back,) = await fetch(town.sql, TRANSFER, src_account=account(BOPHA))
+    assert (back["dest_account"], back["amount"], back["state"]) == (
+        account(DARA),
+        5_000,
+        "committed",
+    )
+    sent = await fetch(town.sql, TRANSFER, src_account=account(DARA))
+    assert back["ref"] not in [row["ref"] for row in sent]
+    last = await town.desk.reads.read_last_payment(ReadLastPayment(), town.at(DARA))
+    assert isinstance(last, LastPayment)
+    assert (last.state, last.ref) == (PaymentState.RECEIVED, back["ref"])
+
+
+async def test_nothing_goes_back_before_its_time_and_nothing_twice(town: Town):
+    for _ in range(3):
+        await town.returns.sweep()
+    await town.through()
+    for _ in range(3):
+        await town.go_back()
+    assert len(await fetch(town.sql, TRANSFER, src_account=account(BOPHA))) == 1
+    assert await town.states() == ["returned", "waiting"]
+
+
+async def test_two_processes_begin_a_return_once(database_url, clock):
+    async with two_processes(database_url, clock) as (one, other):
+        await sent_and_due(one)
+        await asyncio.gather(*(each.returns.sweep() for each in (one, other) * 3))
+        await one.through()
+        assert len(await fetch(one.sql, TRANSFER, src_account=account(BOPHA))) == 1
+        assert await holding(one.sql, DARA) == (400_000, 0, 0)
+
+
+async def test_what_came_in_one_day_from_many_goes_back_in_one_commit(town: Town):
+    await town.later(days=2)
+    await town.returns.sweep()
+    assert (await town.wallet(BOPHA))["claim"] == "returning"
+    assert await town.states() == ["returning", "returning"]
+    await town.through()
+    assert [await holding(town.sql, each) for each in (DARA, THIDA, BOPHA)] == [
+        (400_000, 0, 0),
+        (400_000, 0, 0),
+        (0, 0, 0),
+    ]
+
+
+async def test_returns_use_no_limit(town: Town):
+    before = [await counters(town.sql, each) for each in (DARA, THIDA, BOPHA)]
+    town.ledger.refuse_all = True
+    await town.go_back()
+    town.ledger.refuse_all = False
+    await town.later(days=2)
+    await town.go_back()
+    assert [await counters(town.sql, each) for each in (DARA, THIDA, BOPHA)] == before
+
+
+async def test_a_sender_who_is_full_gets_it_all_the_same_and_is_flagged(town: Town):
+    town.ledger.pay_in(account(DARA), "3605000")  # 4,000,000 is the most
+    await town.settle()
+    await town.go_back()
+    assert await holding(town.sql, DARA) == (4_005_000, 0, 0)
+    assert flagged(town, "over cap") == 1
+
+
+async def test_a_sender_whose_wallet_is_gone_gets_it_into_his_account_and_is_flagged(town: Town):
+    gone = update(WALLET).where(WALLET.c.account_id == account(DARA)).values(state="closed")
+    await execute(town.sql, gone)
+    await town.go_back()
+    assert await holding(town.sql, DARA) == (400_000, 0, 0)
+    assert flagged(town, "gone") == 1
+    assert len(await town.inbox(DARA)) == 1  # the number may be somebody else's by now
+
+
+async def test_money_from_another_bank_goes_back_there(town: Town):
+    town.ledger.pay_in(account(BOPHA), "300", src="srey@aba")
+    await town.settle()
+    await town.later(days=30)
+    await town.go_back()
+    assert town.ledger.held["srey@aba", "khr#nbc"] == 0
+    assert await holding(town.sql, BOPHA) == (0, 0, 0)
+    assert (await town.inbox(BOPHA))[-1].startswith(("300 KHR", "700 KHR", "5,000 KHR"))
+
+
+async def test_money_that_comes_after_everything_went_back_waits_anew(town: Town):
+    await town.later(days=2)
+    await town.go_back()
+    await town.send(DARA, BOPHA, 900)
+    await town.through()
+    assert await town.states() == ["returned", "returned", "waiting"]
+    assert await town.claim(BOPHA) == KeyRenewing()
+    await town.through()
+    await town.later(days=31)
+    await town.go_back()
+    assert await holding(town.sql, BOPHA) == (900, 0, 0)
+
+
+async def test_a_wallet_on_hold_keeps_what_it_has(town: Town):
+    await change(town.sql, WALLET, state="held")
+    await town.go_back()
+    assert await town.states() == ["waiting", "waiting"]
+
+
+# ---- refused by the ledger
+
+
+async def test_a_return_that_the_ledger_refuses_waits_a_day_and_is_tried_again(town: Town):
+    town.ledger.closed.add(account(DARA))
+    await town.go_back()
+    assert await town.states() == ["waiting", "waiting"]
+    assert (await town.wallet(BOPHA))["claim"] == "waiting"
+    assert await holding(town.sql, BOPHA) == (5_700, 0, 0)
+    assert await holding(town.sql, DARA) == (395_000, 0, 0)
+    assert len(await town.inbox(DARA)) == 1  # nothing has happened that he could be told
+    await town.go_back()
+    assert len(await fetch(town.sql, TRANSFER, src_account=account(BOPHA))) == 1
+    town.ledger.closed.clear()
+    await town.later(days=1)
+    await town.go_back()
+    assert flagged(town, "again") == 1
+    assert await holding(town.sql, DARA) == (400_000, 0, 0)
+
+
+async def test_of_several_returns_one_may_be_refused(town: Town):
+    town.ledger.closed.add(account(DARA))
+    await town.later(days=2)
+    await town.go_back()
+    assert await town.states() == ["returned", "waiting"]
+    assert (await town.wallet(BOPHA))["claim"] == "waiting"
+    assert await holding(town.sql, BOPHA) == (5_000, 0, 0)
+    assert await town.claim(BOPHA) == KeyRenewing()
+    await town.through()
+    assert await town.states() == ["claimed", "returned"]
+
+
+async def test_a_return_that_never_left_is_cancelled_and_waits(town: Town):
+    town.ledger.away = True
+    await town.returns.sweep()
+    await town.clock.advance(601)
+    await town.desk.outbox.round()
+    assert await town.states() == ["waiting", "waiting"]
+    assert await holding(town.sql, BOPHA) == (5_700, 0, 0)
+    assert await holding(town.sql, DARA) == (395_000, 0, 0)
+
+
+# ---- claimed and going back
+
+
+async def test_while_money_goes_back_nobody_claims_the_wallet_and_then_one_may(town: Town):
+    await town.returns.sweep()
+    assert await town.claim(BOPHA) == Unavailable()
+    await town.through()
+    assert await town.claim(BOPHA) == KeyRenewing()
+    await town.through()
+    assert await holding(town.sql, BOPHA) == (700, 0, 0)
+    assert await town.states() == ["claimed", "returned"]
+
+
+async def test_while_a_claim_is_under_way_nothing_goes_back_nor_later(town: Town):
+    assert await town.claim(BOPHA) == KeyRenewing()
+    await town.returns.sweep()
+    await town.go_back()
+    await town.later(days=9)
+    await town.go_back()
+    assert await town.states() == ["claimed", "claimed"]
+    await town.desk.pay(BOPHA, DARA, khr(5_000), pin=NEW, wait_s=0.001)
+    await town.through()
+    assert await holding(town.sql, BOPHA) == (700, 0, 0)
+
+
+async def test_a_claim_that_the_ledger_refuses_leaves_the_money_waiting(town: Town):
+    town.ledger.refuse_all = True
+    assert await town.claim(BOPHA) == KeyRenewing()
+    await town.through()
+    town.ledger.refuse_all = False
+    wallet = await town.wallet(BOPHA)
+    assert (wallet["claim"], wallet["tier"]) == ("waiting", "unclaimed")
+    await town.go_back()
+    assert await holding(town.sql, DARA) == (400_000, 0, 0)
+
+
+@pytest.mark.parametrize("turn", range(4))
+async def test_of_a_claim_and_a_return_that_race_exactly_one_begins(database_url, clock, turn):
+    async with two_processes(database_url, clock) as (one, other):
+        await sent_and_due(one)
+        kept = await one.kept()
+        racing = [one.renewals.first_pin(kept, one.at(BOPHA)), other.returns.sweep()]
+        said = await asyncio.gather(*(racing[::-1] if turn % 2 else racing))
+        claimed = KeyRenewing() in said
+        assert claimed or Unavailable() in said
+        begun = await fetch(one.sql, TRANSFER, src_account=account(BOPHA))
+        assert len(begun) == (0 if claimed else 1)
+        await one.through()
+        assert (await holding(one.sql, BOPHA))[0] == (5_700 if claimed else 700)
+        assert (await one.wallet(BOPHA))["claim"] == ("" if claimed else "waiting")
+
+
+async def test_a_return_that_fails_after_a_late_claim_touches_no_counter_of_the_owner(town: Town):
+    """The ledger took a key that we had given up, and then refuses what the old key signed."""
+    assert await town.claim(BOPHA) == KeyRenewing()
+    await town.desk.outbox.round()
+    await change(town.sql, SUBMISSION, next_send_at=0)
+    (waiting,) = [row for row in await fetch(town.sql, SUBMISSION) if row["state"] == "signed"]
+    await town.desk.outbox._end([waiting["tx_hash"]], "expired")
+    await town.returns.sweep()
+    await town.desk.outbox.round()
+    await town.through()  # the block holds the key's replacement first
+    wallet = await town.wallet(BOPHA)
+    assert (wallet["claim"], wallet["tier"]) == ("", "basic")
+    assert await town.states() == ["claimed", "claimed"]
+    assert await holding(town.sql, BOPHA) == (5_700, 0, 0)
+    assert await counters(town.sql, BOPHA) == {}
+
+
+# ---- crashes
+
+
+@pytest.mark.parametrize("after_commit", [False, True], ids=["before its commit", "after it"])
+@pytest.mark.parametrize("at", [1, 2])
+async def test_a_sweep_that_dies_is_finished_by_the_next(sql, clock, at, after_commit):
+    """1 finds, 2 stores."""
+    ledger = TownLedger()
+    await sent_and_due(Town(sql, ledger, clock, "before"))
+    dying = Town(DyingSql(sql, at, after_commit=after_commit), ledger, clock, "dying")
+    with pytest.raises(StoreUnavailable):
+        await dying.returns.sweep()
+    heir = Town(sql, ledger, clock, "heir")
+    await heir.go_back()
+    assert await holding(sql, DARA) == (400_000, 0, 0)
+    assert len(await fetch(sql, TRANSFER, src_account=account(BOPHA))) == 1
+    assert (await heir.wallet(BOPHA))["claim"] == "waiting"
+
+
+@pytest.mark.parametrize("after_commit", [False, True], ids=["before its commit", "after it"])
+@pytest.mark.parametrize("at", range(1, 5))
+async def test_a_sender_whose_process_dies_pays_once_or_not_at_all(sql, clock, at, after_commit):
+    """1 looks, 2 counts the PIN, 3 judges it, 4 stores."""
+    clock.skipping = True  # a commit whose fate is unknown is asked for again, until the deadline
+    ledger = TownLedger()
+    first = Town(sql, ledger, clock, "before")
+    await first.begin(DARA)
+    dying = Town(DyingSql(sql, at, after_commit=after_commit), ledger, clock, "dying")
+    where = dying.desk.origin(DARA, wait_s=0.001)
+    await dying.send(DARA, BOPHA, 5_000, intent="once", origin=where)
+    heir = Town(sql, ledger, clock, "heir")
+    await clock.advance(6)  # whoever had its attempt in hand is gone by now
+    where = heir.desk.origin(DARA, wait_s=0.001, session=where.session, turn=where.turn)
+    assert isinstance(await heir.send(DARA, BOPHA, 5_000, intent="once", origin=where), InProgress)
+    await heir.through()
+    assert await holding(sql, DARA) == (395_000, 0, 0)
+    assert await holding(sql, BOPHA) == (5_000, 0, 0)
+    assert len(await fetch(sql, WALLET, msisdn=BOPHA.e164)) == 1
+    assert len(await fetch(sql, UNCLAIMED)) == 1
+
+
+async def test_a_claim_is_finished_by_the_same_turn_on_another_process(town: Town):
+    kept, where = await town.kept(), town.at(BOPHA)
+    assert await town.renewals.first_pin(kept, where) == KeyRenewing()
+    heir = Town(town.sql, town.ledger, town.clock, "heir")
+    assert await heir.renewals.first_pin(kept, where) == KeyRenewing()
+    await heir.through()
+    assert await heir.renewals.first_pin(kept, where) == KeyRenewed()
+    assert await heir.renewals.first_pin(await heir.kept(), heir.at(BOPHA)) == Unavailable()
