@@ -254,6 +254,7 @@ def _find(connection: Connection, asked: Asked) -> list[Overdue]:
     return [
         Overdue(account_id, number, public_key, Sealed(*sealed), due[account_id], numbers)
         for account_id, number, public_key, *sealed in wallets
+        if account_id in due  # begun by another process between these two questions
     ]
 
 

@@ -1,7 +1,7 @@
 """Wallets whose keys are replaced, on a ledger in memory that asks who signed."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clocks import seeded
@@ -9,6 +9,7 @@ from custody_parts import OTHER, PIN, WALLET, make_vault
 from money_parts import DARA, Desk, MemoryLedger, account, fetch, person
 
 from gateway.desk.keep import Keeper, KeptPin
+from gateway.desk.making import Maker
 from gateway.desk.recovery import Recovery
 from gateway.desk.renewal import Renewals
 from gateway.origin import Origin
@@ -77,11 +78,19 @@ class Custody:
     """One gateway process: the desk, and the rooms where owners and the bank get new keys."""
 
     def __init__(
-        self, sql: Sql, ledger: Any, clock: Any, name: str = "one", *, recoveries: int = 20
+        self,
+        sql: Sql,
+        ledger: Any,
+        clock: Any,
+        name: str = "one",
+        *,
+        recoveries: int = 20,
+        maker: Callable[[Vault], Maker] | None = None,
     ) -> None:
         self.sql, self.ledger, self.clock, self.name = sql, ledger, clock, name
-        self.desk = Desk(sql, ledger, clock, seed=name)
         self.vault = make_vault(seed=f"vault/{name}")
+        made_by = maker(self.vault) if maker else None
+        self.desk = Desk(sql, ledger, clock, seed=name, maker=made_by)
         self.renewals = Renewals(
             sql,
             vault=self.vault,

@@ -7,7 +7,7 @@ from typing import Any
 
 from clocks import FakeClock, seeded
 from custody_parts import WALLET
-from money_parts import MESSAGE, Desk, account, fetch, khr, person
+from money_parts import MESSAGE, account, fetch, khr, person
 from replacement_parts import Custody, KeyedLedger
 
 from gateway.desk.blocks import start_cursor
@@ -90,18 +90,22 @@ class Town(Custody):
     def __init__(
         self,
         sql: Sql,
-        ledger: TownLedger,
-        clock: FakeClock,
+        ledger: Any,
+        clock: Any,
         name: str = "one",
+        *,
         terms: Terms = Terms(),  # noqa: B008 - frozen
+        opener: SigningKey = OPENER,
     ) -> None:
-        super().__init__(sql, ledger, clock, name)
-        maker = Maker(Bank("bank", OPENER), self.vault, seeded(f"made/{name}"), terms)
-        self.desk = Desk(sql, ledger, clock, seed=name, maker=maker)
+        bank = Bank("bank", opener)
+        chance = seeded(f"made/{name}")
+        super().__init__(
+            sql, ledger, clock, name, maker=lambda vault: Maker(bank, vault, chance, terms)
+        )
         self.directory = Directory(sql, clock, unclaimed=terms.days > 0)
         self.wallets = Wallets(
             sql,
-            Bank("bank", OPENER),
+            bank,
             vault=self.vault,
             keeper=Keeper(self.vault, clock),
             directory=self.directory,
@@ -131,6 +135,7 @@ class Town(Custody):
 
     async def begin(self, *people: Msisdn) -> None:
         """Each of them has 400,000 riel, and the ledger's blocks are followed."""
+        self.ledger.now_ms = to_ms(self.clock.now())
         for number in people:
             await person(self.sql, number, self.ledger, riel=400_000)
         await self.sql.run(start_cursor, [Reached(0)])
@@ -170,7 +175,11 @@ async def two_processes(
     """Two gateways on one database and one ledger."""
     ledger, sqls = TownLedger(), [open_sql(url, timeout_s=30.0) for _ in range(2)]
     try:
-        yield Town(sqls[0], ledger, clock, "one", terms), Town(sqls[1], ledger, clock, "two", terms)
+        one, two = (
+            Town(sql, ledger, clock, name, terms=terms)
+            for sql, name in zip(sqls, ("one", "two"), strict=True)
+        )
+        yield one, two
     finally:
         for sql in sqls:
             await sql.close()

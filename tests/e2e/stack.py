@@ -135,6 +135,11 @@ class Stack:
         with _engine(self.database_url).connect() as connection:
             return [dict(row) for row in connection.execute(text(query), values).mappings()]
 
+    def change(self, statement: str, account: str) -> None:
+        """Write to the rows of one account, as if time had passed."""
+        with _engine(self.database_url).begin() as connection:
+            connection.execute(text(statement), {"account": account})
+
     def logs(self) -> Iterator[tuple[str, str]]:
         """Name and end of every process's log."""
         for process in (self.ledger, *self.gateways):
