@@ -44,7 +44,7 @@ class Endings:
 
     def write(self, journal: Journal, connection: Connection, receipts: Receipts) -> int:
         """Write what follows; how many SMS were queued."""
-        arrived = [_receipt_row(arrival) for arrival in self.arrivals]
+        arrived = self._arrived(connection, receipts.terms)
         numbers = self._reservations(journal, connection, arrived)
         for row in arrived:
             line = (row["account_id"], row["currency"], "")
@@ -52,7 +52,7 @@ class Endings:
         insert_ignore(connection, Receipt, arrived)
         opened = self._openings(connection, self.committed, "open")
         closed = self._openings(connection, self.failed, "closed")
-        self._unclaimed(connection, receipts.terms)
+        self._unclaimed(connection, arrived)
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
         told = receipts.of_openings(connection, opened, closed)
         told += receipts.of_replacements(
@@ -89,16 +89,19 @@ class Endings:
             changes.end(ended, committed=False)
         return changes.write(journal, connection, at_ms=self.at_ms, height=self.height)
 
-    def _unclaimed(self, connection: Connection, terms: Terms) -> None:
-        """Note what came for nobody, and what of it has gone back or could not."""
+    def _arrived(self, connection: Connection, terms: Terms) -> list[dict[str, Any]]:
+        """Rows of `Receipt`, each with its time if it came for nobody and can go back."""
         waiting = unclaimed.ownerless(connection, {one.account_id for one in self.arrivals})
         due_at = terms.due_at(self.at_ms)
-        rows = [
-            _unclaimed_row(one, due_at)
+        return [
+            _receipt_row(one, due_at if one.account_id in waiting and one.src_account else None)
             for one in self.arrivals
-            if one.account_id in waiting and one.src_account
         ]
-        insert_ignore(connection, Unclaimed, rows)
+
+    def _unclaimed(self, connection: Connection, arrived: Sequence[Mapping[str, Any]]) -> None:
+        """Note what came for nobody, and what of it has gone back or could not."""
+        waiting = [_unclaimed_row(row) for row in arrived if row["due_at"] is not None]
+        insert_ignore(connection, Unclaimed, waiting)
         done, failed = _payments(self.committed, RETURN), _payments(self.failed, RETURN)
         if done or failed:
             unclaimed.end_returns(
@@ -106,7 +109,7 @@ class Endings:
                 {payment.src_account for payment in (*done, *failed)},
                 done=[payment.ref for payment in done],
                 failed=[payment.ref for payment in failed],
-                again_at=self.now_ms + AGAIN_MS,
+                again_at=self.at_ms + AGAIN_MS,
             )
 
     def _openings(
@@ -124,18 +127,12 @@ def _replacements(ended: Sequence[Ended]) -> list[str]:
     return [one.tx_hash for one in ended if one.purpose == REPLACEMENT]
 
 
-def _unclaimed_row(arrival: Arrival, due_at: int) -> dict[str, str | int | None]:
-    return {
-        "tx_hash": arrival.tx_hash,
-        "command_index": arrival.command_index,
-        "account_id": arrival.account_id,
-        "state": "waiting",
-        "due_at": due_at,
-        "ref": None,
-    }
-
-
-def _receipt_row(arrival: Arrival) -> dict[str, Any]:
+def _receipt_row(arrival: Arrival, due_at: int | None) -> dict[str, Any]:
     row = arrival._asdict()
     row["at"] = row.pop("at_ms")
-    return row
+    return row | {"due_at": due_at}
+
+
+def _unclaimed_row(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    same = ("tx_hash", "command_index", "account_id", "due_at")
+    return {name: receipt[name] for name in same} | {"state": "waiting", "ref": None}

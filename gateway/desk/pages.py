@@ -8,9 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, or_, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    exists,
+    false,
+    or_,
+    select,
+    tuple_,
+)
 
 from gateway.desk.chain import SENT, Line, Link, of_line
+from gateway.desk.unclaimed import AGAIN_MS
 from gateway.stores.dialects import in_list, listed, one_moment
 from gateway.stores.tables import (
     Counter,
@@ -19,13 +32,17 @@ from gateway.stores.tables import (
     Receipt,
     Submission,
     Transfer,
+    Unclaimed,
+    Wallet,
     table_of,
 )
 
 ROWS: Final = 100  # of one page: a few milliseconds, in which SQLite's reader keeps turns waiting
+MAY_MOVE: Final = ("signed", "committed")  # a payment that has moved money, or still may
 
 _MOVEMENT, _HOLDING, _COUNTER = table_of(Movement), table_of(Holding), table_of(Counter)
 _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)
+_UNCLAIMED, _WALLET = table_of(Unclaimed), table_of(Wallet)
 _LINKS = select(*(_MOVEMENT.c[name] for name in (*Link._fields, "hash"))).order_by(
     _MOVEMENT.c.account_id, _MOVEMENT.c.number
 )
@@ -122,11 +139,11 @@ def _standings(connection: Connection, accounts: Sequence[str]) -> dict[str, Sta
     return standings
 
 
-# ---- each row beside the movement it names
+# ---- each row beside what vouches for it
 
 
 class Shelf(NamedTuple):
-    """A table whose rows name a movement: their keys, and what is wrong with a row."""
+    """A table whose rows others vouch for: their keys, and what is wrong with a row."""
 
     name: str
     key: Sequence["Column[Any]"]
@@ -157,6 +174,52 @@ def _arrived(table: Table, account: ColumnElement[str]) -> ColumnElement[bool]:
     )
 
 
+_SAME_ARRIVAL = and_(
+    _UNCLAIMED.c.tx_hash == _RECEIPT.c.tx_hash,
+    _UNCLAIMED.c.command_index == _RECEIPT.c.command_index,
+    _UNCLAIMED.c.account_id == _RECEIPT.c.account_id,
+)
+_IS_LOST = and_(_RECEIPT.c.due_at.is_not(None), ~exists().where(_SAME_ARRIVAL))
+_IS_RETURN, _MAY_MOVE = _TRANSFER.c.channel == "return", _TRANSFER.c.state.in_(MAY_MOVE)
+# Of no arrival, or of one that would go back once more.
+_IS_ASTRAY = and_(_IS_RETURN, _MAY_MOVE, ~exists().where(_UNCLAIMED.c.ref == _TRANSFER.c.ref))
+
+
+def _is_told_truly() -> ColumnElement[bool]:
+    """Is this unclaimed money as its receipt, its wallet and the payment that returns it say?"""
+    goes = and_(  # back by this payment
+        _IS_RETURN,
+        _TRANSFER.c.src_account == _RECEIPT.c.account_id,
+        _TRANSFER.c.dest_account == _RECEIPT.c.src_account,
+        _TRANSFER.c.currency == _RECEIPT.c.currency,
+        _TRANSFER.c.amount == _RECEIPT.c.amount,
+    )
+    untried = and_(_UNCLAIMED.c.ref.is_(None), _UNCLAIMED.c.due_at == _RECEIPT.c.due_at)
+    again_at = _TRANSFER.c.settled_at + AGAIN_MS
+    in_vain = and_(goes, ~_MAY_MOVE, _UNCLAIMED.c.due_at == again_at)
+    there = or_(untried, in_vain)
+    state, claim, now = _UNCLAIMED.c.state, _WALLET.c.claim, _TRANSFER.c.state
+    return (
+        exists()
+        .select_from(
+            _RECEIPT.join(_WALLET, _WALLET.c.account_id == _RECEIPT.c.account_id).outerjoin(
+                _TRANSFER, _TRANSFER.c.ref == _UNCLAIMED.c.ref
+            )
+        )
+        .where(
+            _SAME_ARRIVAL,
+            _RECEIPT.c.due_at.is_not(None),
+            or_(
+                and_(state == "waiting", claim != "", there),
+                and_(state == "claimed", claim == "", there),
+                and_(state == "returning", claim.in_(("returning", "")), goes, now == "signed"),
+                and_(state == "returned", goes, now == "committed"),
+            ),
+        )
+        .correlate(_UNCLAIMED)
+    )
+
+
 SHELVES: Final = (
     Shelf(
         "holding",
@@ -174,13 +237,19 @@ SHELVES: Final = (
         "transfer",
         list(_TRANSFER.primary_key),
         _arrived(_TRANSFER, _TRANSFER.c.src_account),
-        _MOVEMENT.c.number.is_(None),
+        or_(_MOVEMENT.c.number.is_(None), _IS_ASTRAY),
     ),
     Shelf(
         "receipt",
         list(_RECEIPT.primary_key),
         _arrived(_RECEIPT, _RECEIPT.c.account_id),
-        _MOVEMENT.c.number.is_(None),
+        or_(_MOVEMENT.c.number.is_(None), _IS_LOST),
+    ),
+    Shelf(
+        "unclaimed",
+        list(_UNCLAIMED.primary_key),
+        false(),  # it names none
+        ~_is_told_truly(),
     ),
 )
 

@@ -25,7 +25,7 @@ from gateway.stores.tables import Unclaimed, Wallet, table_of
 
 TIER: Final = "unclaimed"
 DAY_MS: Final = 24 * 60 * 60 * 1000
-AGAIN_MS: Final = DAY_MS  # a return that came to nothing is tried again tomorrow
+AGAIN_MS: Final = DAY_MS  # after a return came to nothing, until it is tried again
 
 _WALLET, _UNCLAIMED = table_of(Wallet), table_of(Unclaimed)
 

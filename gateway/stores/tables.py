@@ -271,6 +271,8 @@ class Receipt(SQLModel, table=True):
     amount: int = Field(sa_column=_big())
     ref: str
     at: int = Field(sa_column=_big())  # ms
+    # When it goes back, as its sender was told, if it came into a wallet without an owner; ms.
+    due_at: int | None = Field(default=None, sa_column=_big(nullable=True))
     movement: int = Field(default=0, sa_column=_big(default=0))  # the wallet's, that it came with
 
 
@@ -278,7 +280,7 @@ class Unclaimed(SQLModel, table=True):
     """Money in a wallet without an owner yet, one row per `Receipt`: it goes back unless claimed.
 
     `state` is waiting | returning | returned | claimed; `ref` is of the transfer that returns it,
-    or was to.
+    or was to. What no movement tells of it, its receipt and that transfer do.
     """
 
     __table_args__ = (Index("unclaimed_due", "state", "due_at"),)

@@ -1,6 +1,7 @@
 """Every row is what its movements say, and an edited, deleted or inserted one is found."""
 
 import pytest
+from audit_parts import found, key_of, other
 from clocks import seeded
 from custody_parts import make_journal
 from money_parts import (
@@ -20,7 +21,7 @@ from money_parts import (
     khr,
     person,
 )
-from sqlalchemy import LargeBinary, delete, insert, update
+from sqlalchemy import delete, insert, update
 
 from gateway.desk import audit, pages
 from gateway.desk.blocks import start_cursor
@@ -57,23 +58,12 @@ async def desk(sql, clock, ledger) -> Desk:
     return desk
 
 
-async def found(desk: Desk, journal=None) -> list[audit.Drift]:
-    drifts = []
-    async for step in audit.rounds(desk.sql, journal or make_journal(), desk.clock.now):
-        drifts += step.drifts
-    return drifts
-
-
 async def test_an_honest_day_has_no_drift(desk):
     assert await found(desk) == []
 
 
 TABLES = {each.name: each for each in (HOLDING, COUNTER, TRANSFER, RECEIPT, MOVEMENT, SUBMISSION)}
 WORKING = {"first_sent_at", "next_send_at", "sends", "reason"}  # the outbox's own, of no money
-
-
-def key_of(table, row):
-    return [column == row[column.name] for column in table.primary_key]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -182,12 +172,3 @@ async def test_what_an_older_release_left_is_brought_into_the_chains(desk, sql, 
     assert await found(later) == []
     await execute(sql, update(TRANSFER).values(amount=TRANSFER.c.amount + 1))
     assert len(await found(later)) == 4
-
-
-def other(value, column):
-    """Another value of the column."""
-    if isinstance(column.type, LargeBinary):
-        return value[:-1] + bytes([value[-1] ^ 1]) if value else b"\0"
-    if isinstance(value, str):
-        return f"{value}x"
-    return (value or 0) + 1000

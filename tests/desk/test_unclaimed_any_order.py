@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from audit_parts import found
 from clocks import FakeClock
 from custody_parts import WALLET
 from hypothesis import given, settings
@@ -86,6 +87,7 @@ class World:
 
     async def check(self) -> None:
         """What every order of steps must lead to."""
+        assert await found(self.town.desk) == []
         for row in await fetch(self.sql, HOLDING):
             on_ledger = self.ledger.held[row["account_id"], f"{row['currency'].lower()}#nbc"]
             assert (row["settled"], row["outgoing"], row["incoming"]) == (on_ledger, 0, 0)

@@ -10,6 +10,7 @@ down_revision = "0008"
 def upgrade() -> None:
     """Say of each wallet whether it waits for its owner, and of its money until when."""
     op.add_column("wallet", sa.Column("claim", sa.String(), nullable=False, server_default=""))
+    op.add_column("receipt", sa.Column("due_at", sa.BigInteger(), nullable=True))
     op.create_table(
         "unclaimed",
         sa.Column("tx_hash", sa.String(), nullable=False),
@@ -28,4 +29,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Forget it: do it only while no wallet waits for its owner."""
     op.drop_table("unclaimed")
+    op.drop_column("receipt", "due_at")
     op.drop_column("wallet", "claim")
