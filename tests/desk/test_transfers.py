@@ -26,8 +26,8 @@ from money_parts import (
 )
 
 from gateway.desk.limits import load_limits
+from gateway.desk.placing import place
 from gateway.desk.signing import fresh_ref
-from gateway.desk.transfers import place
 from gateway.stores.runners import open_sql
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (

@@ -1,0 +1,192 @@
+"""The two operations of a payment: what is known of it before its PIN, and its one commit.
+
+`place` asks everything again under the senders' and receivers' locks, for nothing that `look` said
+need still hold. What it stores it stores whole: a wallet that the payment makes, reservations and
+their movements, rows, exact signed bytes. Nothing is signed here and no key comes in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from gateway import logs
+from gateway.desk.books import Books, Payment, open_books
+from gateway.desk.checks import Refusal, Want, no_room, refused
+from gateway.desk.journal import Journal
+from gateway.desk.limits import Limits
+from gateway.desk.listings import Banks
+from gateway.desk.locks import lock_wallets
+from gateway.desk.making import NumberTaken, as_row, store_made, wallets_before
+from gateway.desk.reservations import GuardFailed, Order, reserve
+from gateway.desk.unclaimed import NOT_TAKEN, Terms
+from menus.effects import JustOpening, Unavailable
+from menus.kinds import Currency, masked_name
+
+LOG = logs.get("placing")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the rows say of a payment asked for: it is there already, or may (not) be made."""
+
+    payment: Payment | None
+    refusal: Refusal | None
+    src_account: str
+    name: str  # the payee's, masked; at another bank the bank's
+    balance: int  # unreserved, in the payment's currency
+    dest_account: str = ""  # empty: the payment must make it …
+    earlier: int = 0  # … after so many wallets of its number
+
+
+class RefTaken:
+    """Another payment has this ref: sign again with another."""
+
+
+def look(
+    limits: Limits,
+    now_ms: int,
+    day: str,
+    connection: Connection,
+    wants: Sequence[Want],
+    *,
+    banks: Banks,
+    terms: Terms = NOT_TAKEN,
+) -> list[Seen]:
+    """What is known of these payments."""
+    books = _books_of(limits, now_ms, day, connection, wants)
+    unclaimed = [want.dest_msisdn for want in wants if want.unclaimed]
+    earlier = wallets_before(connection, unclaimed) if unclaimed else {}
+    return [_seen(books, banks, want, terms, earlier) for want in wants]
+
+
+def _seen(books: Books, banks: Banks, want: Want, terms: Terms, earlier: Mapping[str, int]) -> Seen:
+    payment = books.intents.get(want.intent)
+    sender = books.wallets.get(want.sender.e164)
+    dest = payment.dest_account if payment else want.dest_account
+    if not dest and want.dest_msisdn in books.wallets:
+        dest = books.wallets[want.dest_msisdn].account_id  # an earlier sender had it made
+    payee = books.accounts.get(dest)
+    currency = Currency(payment.currency) if payment else want.amount.currency
+    account = sender.account_id if sender else ""
+    return Seen(
+        payment,
+        None if payment else refused(books, banks, want, terms),
+        account,
+        masked_name(payee.name) if payee else banks.elsewhere(dest),
+        books.held(account, currency).available,
+        dest,
+        earlier.get(want.dest_msisdn, 0),
+    )
+
+
+def place(
+    limits: Limits,
+    banks: Banks,
+    day: str,
+    connection: Connection,
+    orders: Sequence[Order],
+    *,
+    journal: Journal,
+    terms: Terms = NOT_TAKEN,
+) -> list[Payment | Refusal | RefTaken]:
+    """Store the orders that may be, all or one by one; at most one of each sender."""
+    storing = partial(_place, limits, banks, day, connection, journal=journal, terms=terms)
+    try:
+        with connection.begin_nested():
+            return storing(orders)
+    except (IntegrityError, GuardFailed, NumberTaken):
+        return [_place_alone(connection, storing, order) for order in orders]
+
+
+def _place_alone(
+    connection: Connection,
+    storing: Callable[[Sequence[Order]], list[Payment | Refusal | RefTaken]],
+    order: Order,
+) -> Payment | Refusal | RefTaken:
+    try:
+        with connection.begin_nested():
+            return storing([order])[0]
+    except IntegrityError:
+        return RefTaken()  # the intent was looked for under the sender's lock, so it is the ref
+    except NumberTaken as taken:
+        return JustOpening(taken.number)
+    except GuardFailed:
+        LOG.error("a row changed under its lock", ref=order.ref)
+        return Unavailable()
+
+
+def _place(
+    limits: Limits,
+    banks: Banks,
+    day: str,
+    connection: Connection,
+    orders: Sequence[Order],
+    *,
+    journal: Journal,
+    terms: Terms,
+) -> list[Payment | Refusal | RefTaken]:
+    lock_wallets(
+        connection,
+        [account for order in orders for account in (order.src_account, order.want.dest_account)],
+    )
+    now_ms = max(order.at_ms for order in orders)
+    books = _books_of(limits, now_ms, day, connection, [order.want for order in orders])
+    results: list[Payment | Refusal | RefTaken] = []
+    accepted: list[Order] = []
+    for order in orders:
+        answer = books.intents.get(order.want.intent) or _refused(books, banks, order, terms)
+        if answer is None:
+            answer = _payment(order)
+            if order.opening:
+                books.add(as_row(order.opening))
+            books.reserve(order.src_account, order.want.dest_account, order.want.amount)
+            accepted.append(order)
+        results.append(answer)
+    if accepted:
+        store_made(connection, [order.opening for order in accepted if order.opening])
+        reserve(journal, connection, books, accepted, wallets_per_day=terms.wallets_per_day)
+    return results
+
+
+def _refused(books: Books, banks: Banks, order: Order, terms: Terms) -> Refusal | None:
+    refusal = refused(books, banks, order.want, terms)
+    if refusal is None:
+        sender = books.wallets[order.want.sender.e164]
+        if (sender.account_id, sender.key_version) != (order.src_account, order.key_version):
+            return Unavailable()  # the number has changed hands, or its key, since it was opened
+    return refusal or no_room(books, order.want)
+
+
+def _books_of(
+    limits: Limits, now_ms: int, day: str, connection: Connection, wants: Sequence[Want]
+) -> Books:
+    return open_books(
+        connection,
+        limits,
+        now_ms,
+        day,
+        [want.sender.e164 for want in wants],
+        payees=[want.dest_msisdn for want in wants if want.dest_msisdn],
+        intents=[want.intent for want in wants],
+    )
+
+
+def _payment(order: Order) -> Payment:
+    want = order.want
+    return Payment(
+        order.ref,
+        want.intent,
+        order.signed.tx_hash,
+        order.src_account,
+        want.sender.e164,
+        want.dest_account,
+        want.dest_msisdn,
+        want.beneficiary,
+        want.amount.currency.value,
+        want.amount.minor,
+        "signed",
+        order.at_ms,
+    )
