@@ -91,7 +91,7 @@ async def test_the_feed_begins_with_everything_and_goes_on_with_changes(simulato
         first = await feed.receive_json(timeout=5)
         assert first["type"] == "everything"
         assert [phone["name"] for phone in first["phones"]][:2] == ["Sok Dara", "Chan Thida"]
-        assert len(first["phones"]) == 5
+        assert len(first["phones"]) == 6
         network.sms.deliver(THIDA, "855", "hello")
         change = await feed.receive_json(timeout=5)
         assert change["phone"]["unread"] == 1
@@ -101,7 +101,7 @@ async def test_another_phone_can_be_added(simulator, http, network):
     status, state = await call(http, simulator, "", {"msisdn": "+85597123456"})
     assert (status, state["network"]) == (201, "Metfone")
     async with http.get(f"{simulator}/api/state") as response:
-        assert len((await response.json())["phones"]) == 6
+        assert len((await response.json())["phones"]) == 7
 
 
 # --- the ledger beside the phones -------------------------------------------------------------
