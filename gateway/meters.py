@@ -21,12 +21,10 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.turns = Counter(
-            "gateway_turns_total", "USSD turns answered", ["ends"], registry=self.registry
-        )
         self.turn_seconds = Histogram(
             "gateway_turn_seconds",
-            "Time to answer a USSD turn",
+            "Time to answer a USSD turn, which goes on or ends its session",
+            ["ends"],
             buckets=SECONDS,
             registry=self.registry,
         )
@@ -117,7 +115,7 @@ class Meters:
         )
         # Series exist from the start, so that a rate over the first event is right.
         for ends in ("yes", "no"):
-            self.turns.labels(ends)
+            self.turn_seconds.labels(ends)
         for of in ("bank", "block"):
             self.not_tried.labels(of)
         for table in ("block", "holding", "counter", "movement", "transfer", "receipt"):

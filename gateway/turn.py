@@ -106,8 +106,8 @@ class Turns:
         self._meters = meters
         self._admission = Admission(clock)
         # Looked up once: finding a child by its labels takes as long as a page's texts.
-        self._turns = {True: meters.turns.labels("yes"), False: meters.turns.labels("no")}
-        self._turn_seconds = meters.turn_seconds
+        seconds = meters.turn_seconds
+        self._turn_seconds = {True: seconds.labels("yes"), False: seconds.labels("no")}
         self._kept = KeptRecords()
         self._name, self._claims = fresh_id(entropy), count()
 
@@ -123,8 +123,7 @@ class Turns:
             mt = await self._page(coming)
         finally:
             self._admission.end(coming.worker)
-        self._turn_seconds.observe(self._clock.monotonic() - began)
-        self._turns[mt.end].inc()
+        self._turn_seconds[mt.end].observe(self._clock.monotonic() - began)
         return mt
 
     async def _page(self, coming: Coming) -> UssdMt:
@@ -187,11 +186,15 @@ class Turns:
 
     async def _ahead(self, mo: UssdMo, kept: Kept) -> Ahead | None:
         """What comes of the turn if nobody else had one since; nothing of it has happened yet."""
-        # What comes of a PIN is an effect, and must be claimed first.
-        new = None if kept.record.secret else kept.record.accepted.read(mo.text, self._mac)
+        new = kept.record.accepted.read(mo.text, self._mac)
         if new is None:
             return None
-        facts = await self._facts(mo.msisdn)
+        try:
+            facts = await self._facts(mo.msisdn)
+        except NOT_TAKEN:
+            if not kept.record.secret:
+                raise
+            return None  # it may be a PIN, and a repeat under way: claimed first, as `_answer` says
         return Ahead(kept.dumped, facts, self._engine.hear(kept.record.state, new.text, facts))
 
     async def _at_once(self, coming: Coming, kept: Kept, ahead: Ahead) -> UssdMt | None:

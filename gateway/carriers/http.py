@@ -18,6 +18,10 @@ FORM_TYPE: Final = b"application/x-www-form-urlencoded"
 FIELDS_MAX = 16
 RECEIVE_S = 4.0  # with the second that a door gives to leave: whoever trickles is gone in five
 
+_ASCII: Final = {
+    hexadecimal: chr(code) for code in range(128) for hexadecimal in (f"{code:02X}", f"{code:02x}")
+}
+
 Form = Mapping[str, str]
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -139,10 +143,13 @@ def read_form(body: str) -> list[tuple[str, str]]:
 
 
 def _unescaped(text: str) -> str:
-    if "%" not in text and "+" not in text:
-        return text
     # `+` is a space in a form, and carriers forget to escape it: numbers put it back.
-    return unquote_to_bytes(text.replace("+", " ")).decode()
+    text = text.replace("+", " ")
+    first, *escaped = text.split("%")
+    try:
+        return first + "".join([_ASCII[part[:2]] + part[2:] for part in escaped])
+    except KeyError:  # of another alphabet, whose letters take several escapes, or no escape
+        return unquote_to_bytes(text).decode()
 
 
 def field(form: Form, name: str, *, longest: int, default: str | None = None) -> str:
