@@ -35,7 +35,7 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, and the proofs over 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
-	@$(BIN)/python -m menus.lint
+	@$(BIN)/python -m menus.lint --shown-in README.md
 
 bench: $(VENV)/.installed-dev ## Turns per second beside a bare handler, in the same run
 	@$(BIN)/python -m tests.bench

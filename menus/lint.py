@@ -249,28 +249,36 @@ def main(arguments: list[str] | None = None) -> int:
     """Prove everything; with `--map` also draw the screens: to a file, or into a page."""
     parser = argparse.ArgumentParser(prog="python -m menus.lint", description=__doc__)
     parser.add_argument("--map", nargs="?", const="-", metavar="FILE", help="draw the screens")
+    parser.add_argument("--shown-in", metavar="PAGE", help="fail unless PAGE has that drawing")
     wanted = parser.parse_args(arguments)
     report = lint()
     for problem in report.problems:
         sys.stderr.write(f"{problem}\n")
     if report.problems:
         return 1
-    if wanted.map and report.found:
+    if report.found and (wanted.map or wanted.shown_in):
         drawn = draw(report.found, read_language(PACKAGED / f"{DEFAULT_LANGUAGE}.toml"))
         if wanted.map == "-":
             sys.stdout.write(drawn)
             return 0
-        _put(drawn, Path(wanted.map))
+        if wanted.map:
+            target = Path(wanted.map)
+            target.write_text(_with(drawn, target), encoding="utf-8")
+        if wanted.shown_in:
+            page = Path(wanted.shown_in)
+            if _with(drawn, page) != page.read_text(encoding="utf-8"):
+                sys.stderr.write(f"{page} shows other screens: run `make map`\n")
+                return 1
     sys.stdout.write(f"{report}\n")
     return 0
 
 
-def _put(drawn: str, target: Path) -> None:
-    """Write the map to a file of its own, or into a page in the place of its Mermaid block."""
+def _with(drawn: str, target: Path) -> str:
+    """What a file says with this map: only the map, or a page with it as its Mermaid block."""
     page = target.read_text(encoding="utf-8") if target.suffix == ".md" else ""
     before, fence, rest = page.partition("```mermaid\n")
     after = rest.partition("```\n")[2]
-    target.write_text(f"{before}{fence}{drawn}```\n{after}" if fence else drawn, encoding="utf-8")
+    return f"{before}{fence}{drawn}```\n{after}" if fence else drawn
 
 
 if __name__ == "__main__":

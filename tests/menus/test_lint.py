@@ -1,7 +1,6 @@
 """The proof finds what it is for: each mistake, made on purpose, is named with its place."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -16,7 +15,6 @@ from menus.flows.language import ChooseLanguage
 from menus.forms import Catalogue, Menu, Page, WrongForm, ends, form
 from menus.kinds import Money, Pin, Refusal
 from menus.lint import lint, main
-from menus.map import draw
 from menus.people import people
 from menus.text.load import PACKAGED, read_language
 from menus.worst import NoWorstValue, worst
@@ -255,23 +253,7 @@ def test_a_type_whose_worst_value_nobody_knows_is_an_error():
         worst(float, "rate")
 
 
-# --- the tree itself --------------------------------------------------------------------------
-
-
-def test_the_whole_tree_is_proved_and_the_readme_shows_the_map_that_is_drawn_from_it():
-    """One test, because a proof takes seconds."""
-    proved = lint()
-    assert proved.problems == ()
-    assert proved.languages == ("en", "km")
-    assert proved.screens > 500
-    assert "screens and" in str(proved)
-    drawn = draw(proved.found, read_language(PACKAGED / "en.toml"))
-    assert drawn.startswith("flowchart LR\n")
-    for text in ("Send to which number?", "How much, in {currency}?", "Open a wallet", "Balance:"):
-        assert text in drawn
-    assert len(drawn.splitlines()) < 150
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert f"```mermaid\n{drawn}```" in readme, "run `make map`"
+# --- the command; the tree itself is proved by `make check` --------------------------------------
 
 
 def test_the_command_prints_a_line_per_problem_and_fails(monkeypatch, capsys):
@@ -290,6 +272,9 @@ def test_the_command_writes_the_map(monkeypatch, capsys, tmp_path, folder):
     assert target.read_text(encoding="utf-8").startswith("flowchart LR\n")
     page = tmp_path / "MAP.md"
     page.write_text("# Screens\n\n```mermaid\nold\n```\n\nmore\n")
-    main(["--map", str(page)])
+    assert main(["--shown-in", str(page)]) == 1
+    assert "make map" in capsys.readouterr().err
+    assert main(["--map", str(page)]) == 0
+    assert main(["--shown-in", str(page)]) == 0
     assert "```mermaid\nflowchart LR\n" in page.read_text(encoding="utf-8")
     assert "proved in 2 languages" in capsys.readouterr().out
