@@ -8,12 +8,15 @@ import itertools
 import random
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from desk_page import CHROMIUM
+from going import going
 from playwright.async_api import async_playwright
 
 from sim.africastalking import RestApi
@@ -26,6 +29,13 @@ from sim.services import Account, Application, Service
 from sim.web.app import build_app
 
 HOME = "1 Send\n2 Change PIN"
+
+
+def pytest_collection_modifyitems(items):
+    """One event loop for all of them: see `going`."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @dataclass
@@ -101,7 +111,7 @@ def now():
     return Time()
 
 
-@pytest.fixture
+@going()
 async def base(demo):
     server = TestServer(demo.build())
     await server.start_server()
@@ -109,7 +119,7 @@ async def base(demo):
     await server.close()
 
 
-@pytest.fixture
+@going()
 async def carrier(now):
     """Makes networks, of the services it is told."""
     count = itertools.count(1)
@@ -128,7 +138,7 @@ async def carrier(now):
             await network.tower.close()
 
 
-@pytest.fixture
+@going()
 async def network(base, carrier):
     account = Account("sandbox", "a-key")
     people = load_people().everyone
@@ -156,7 +166,7 @@ def peers(orders):
     return Peers([f"127.0.0.1:{50051 + number}" for number in range(4)], orders.append, 3)
 
 
-@pytest.fixture
+@going()
 async def simulator(network, rest, view, peers):
     """The whole page and API; its base URL."""
     server = TestServer(build_app(network, rest, view, peers))
@@ -165,7 +175,7 @@ async def simulator(network, rest, view, peers):
     await server.close()
 
 
-@pytest.fixture
+@going(scope="session")
 async def browser():
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(

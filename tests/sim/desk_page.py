@@ -19,6 +19,7 @@ async def opened(browser, url, width=1400, height=1000):
     page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
     await page.goto(url)
     yield page
+    await page.close()
     assert problems == []
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from desk_page import needs_chromium, opened, phone, press, turn
+from going import going
 from playwright.async_api import expect
 
 from ledger_client.ledger import (
@@ -20,7 +21,7 @@ KHMER = "អ្នកបានទទួល 5,000 រៀល"
 pytestmark = needs_chromium
 
 
-@pytest.fixture
+@going()
 async def page(browser, simulator):
     async with opened(browser, simulator) as page:
         await phone(page, DARA).wait_for()

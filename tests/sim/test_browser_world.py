@@ -1,7 +1,7 @@
 """The page in headless Chromium, in front of the real gateway and the development ledger."""
 
-import pytest
 from desk_page import needs_chromium, opened, phone, press, turn
+from going import going
 from playwright.async_api import expect
 from rich.console import Console
 
@@ -16,7 +16,7 @@ WAIT_MS = 20_000
 pytestmark = needs_chromium
 
 
-@pytest.fixture
+@going()
 async def page(browser, tmp_path, ports, monkeypatch):
     monkeypatch.setenv("GATEWAY_ARGON2_MIB", "1")
     monkeypatch.setenv("GATEWAY_ARGON2_OPS", "1")

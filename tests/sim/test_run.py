@@ -3,6 +3,7 @@ import os
 
 import aiohttp
 import pytest
+from going import going
 from rich.console import Console
 
 from sim.lines import DirectLine, LineError, SimulatorLine
@@ -37,7 +38,7 @@ def console():
     return Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: PTH123
 
 
-@pytest.fixture(params=["direct", "simulator"])
+@going(params=["direct", "simulator"])
 async def line(request, network, simulator):
     if request.param == "direct":
         yield DirectLine(network)

@@ -2,6 +2,7 @@ import json
 
 import aiohttp
 import pytest
+from going import going
 
 from ledger_client.ledger import (
     AddAssetQuantity,
@@ -14,7 +15,7 @@ from ledger_client.ledger import (
 DARA, THIDA = "+85512345601", "+85512345602"
 
 
-@pytest.fixture
+@going()
 async def http():
     async with aiohttp.ClientSession() as session:
         yield session
