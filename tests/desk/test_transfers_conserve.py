@@ -152,7 +152,7 @@ class World:
         assert all(row["state"] != "signed" for row in transfers)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(STEPS)
 def test_money_is_conserved_and_no_row_drifts_from_its_movements(steps):
     async def live() -> None:
