@@ -76,7 +76,9 @@ def refused(books: Books, banks: Banks, want: Want, terms: Terms) -> Refusal | N
             return Unavailable()
     elif isinstance(want.to, Msisdn) and (no := _no_payee(books, sender, want, want.to, terms)):
         return no
-    return _over_limit(books, sender, want) or _asked_before(books, banks, sender, want)
+    # What was paid a moment ago may have used the limit: who pays it again unknowingly, since his
+    # session was lost on the way, must hear of that payment and not that so much cannot be sent.
+    return _asked_before(books, banks, sender, want) or _over_limit(books, sender, want)
 
 
 def _no_payee(

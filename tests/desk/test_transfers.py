@@ -210,6 +210,19 @@ async def test_while_a_payment_is_under_way_any_other_is_asked_about(desk, clock
     assert (asked.ref, asked.settled) == (first.ref, False)
 
 
+async def test_who_pays_again_unknowingly_hears_of_the_payment_and_not_of_the_limit_it_used(
+    sql, clock, ledger
+):
+    await person(sql, DARA, ledger, riel=7_000)
+    await person(sql, THIDA, ledger)
+    async with Desk(sql, ledger, clock, any_pin=True).running() as desk:
+        first = await desk.pay(DARA, THIDA, khr(5_000))
+        asked = await desk.pay(DARA, THIDA, khr(5_000), again=False)
+        assert isinstance(asked, AskAgain)
+        assert (asked.ref, asked.settled) == (first.ref, True)
+        assert isinstance(await desk.pay(DARA, THIDA, khr(5_000), again=True), OverLimit)
+
+
 async def test_two_equal_payments_typed_at_once_are_not_both_made_unasked(sql, clock, ledger):
     await person(sql, DARA, ledger, riel=400_000)
     await person(sql, THIDA, ledger)

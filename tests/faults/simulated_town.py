@@ -35,8 +35,9 @@ RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.1  # of worlds have housekeeping and reconciliation, which are dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
-SETTLED_S = 400.0  # after the weather has cleared up everything must have ended by then …
-EXPIRED_S = 1_000.0  # … or by then, when an idle ledger must first make a dozen blocks
+# After the weather has cleared up everything must have ended by then: a message may wait for 15
+# minutes, and an idle ledger must make a dozen blocks before what it never took is expired.
+SETTLED_S = 1_100.0
 TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
 
 
@@ -236,8 +237,7 @@ class Town:
 
     async def _settled(self) -> bool:
         """Until nothing is under way; False when something never ends."""
-        patience_s = EXPIRED_S if self.history.of("night") else SETTLED_S
-        until_s = self.loop.time() + patience_s
+        until_s = self.loop.time() + SETTLED_S
         while self.loop.time() < until_s:
             await asyncio.sleep(1.5)
             if not self._under_way():
