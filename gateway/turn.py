@@ -187,7 +187,8 @@ class Turns:
     async def _ahead(self, mo: UssdMo, kept: Kept) -> Ahead | None:
         """What comes of the turn if nobody else had one since; nothing of it has happened yet."""
         new = kept.record.accepted.read(mo.text, self._mac)
-        if new is None:
+        # Two inputs tell of a turn that another process had meanwhile: the second may be a PIN.
+        if new is None or SEPARATOR in new.text:
             return None
         try:
             facts = await self._facts(mo.msisdn)
@@ -221,8 +222,13 @@ class Turns:
         return after.mt
 
     async def _dialable(self, mo: UssdMo) -> bool:
-        parts = mo.text.split(SEPARATOR)
-        return self._engine.dialable(parts, await self._facts(mo.msisdn))
+        try:
+            facts = await self._facts(mo.msisdn)
+        except NOT_TAKEN as error:
+            # Perhaps the history of a session that has paid: not to be told that nothing was done.
+            LOG.warning("turn not taken", error=error)
+            return False
+        return self._engine.dialable(mo.text.split(SEPARATOR), facts)
 
     async def _answer(self, coming: Coming, claim: Claim, ahead: Ahead | None) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""

@@ -12,6 +12,7 @@ from test_turn import DARA, PIN, STEPS, WALLET, AwaySessions, Desk, World
 from gateway.record import Record
 from gateway.stores.sessions import SessionKey, open_sessions
 from gateway.stores.sessions_memory import MemorySessions
+from gateway.stores.sql import StoreUnavailable
 from menus.effects import Effect, Outcome, Transfer, Unavailable, WrongPin
 from menus.kinds import Currency, Money
 
@@ -192,6 +193,28 @@ async def test_the_history_of_a_session_that_is_gone_is_told_to_dial_again(world
         assert page.end
         assert "dial again" in page.text.lower()
     assert world.desk.asked == []
+
+
+async def test_who_typed_a_pin_is_not_told_that_nothing_was_done_by_a_process_that_was_not_there(
+    world, entropy
+):
+    """It has kept an older page of the session, at which no PIN was asked for."""
+    other = World(world.sessions, world.clock, entropy, world.desk)
+    await other.walk(*STEPS[:2])
+    await world.post("*".join(STEPS[:3]))
+    other.fault = StoreUnavailable("gone")
+    page = await other.post("*".join(STEPS))
+    assert "Last payment" in page.text
+    assert "Nothing" not in page.text
+    assert "REF12345" in (await world.post("*".join(STEPS))).text
+
+
+async def test_the_history_of_a_lost_session_is_not_told_that_nothing_was_done(world):
+    """It may have paid before it was lost."""
+    world.fault = StoreUnavailable("gone")
+    page = await world.post(f"1*012345602*5000*{PIN}")
+    assert "Last payment" in page.text
+    assert "Nothing" not in page.text
 
 
 # ---- whatever is lost, and whatever comes twice
