@@ -9,6 +9,8 @@ from menus.facts import Facts
 from menus.flows.balance import BalanceForm
 from menus.flows.change_pin import ChangePinForm
 from menus.flows.choose_pin import ChoosePinForm
+from menus.flows.dispute import DisputeForm
+from menus.flows.give_back import GiveBackForm, waiting
 from menus.flows.language import ChooseLanguage
 from menus.flows.last_payment import LastPaymentForm
 from menus.flows.open_wallet import OpenWalletForm
@@ -25,6 +27,8 @@ FORMS = (
     SendToBank,
     BalanceForm,
     LastPaymentForm,
+    DisputeForm,
+    GiveBackForm,
     ChangePinForm,
     RenewKeyForm,
 )
@@ -37,8 +41,9 @@ WITHOUT_PIN = Menu(
 UNCLAIMED = Menu(HOME, WITHOUT_PIN.entries, title="home.unclaimed")
 PIN = Menu("pin", (ChangePinForm, RenewKeyForm))
 _LOOKING = (BalanceForm, LastPaymentForm, PIN, ChooseLanguage)
-SUBSCRIBER = Menu(HOME, (SendMoney, *_LOOKING))
-WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING))
+_ALSO = (DisputeForm, GiveBackForm)
+SUBSCRIBER = Menu(HOME, (SendMoney, *_LOOKING), also=_ALSO)
+WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING), also=_ALSO)
 HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
 
 MENUS = (NEWCOMER, OPENING, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, HELD)
@@ -59,4 +64,4 @@ def menu_for(facts: Facts) -> Menu:
             return WITH_BANKS if facts.service.banks else SUBSCRIBER
 
 
-CATALOGUE = Catalogue(FORMS, menu_for, first=ChooseLanguage)
+CATALOGUE = Catalogue(FORMS, menu_for, first=ChooseLanguage, waiting=waiting)

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from menus.bank_accounts import BankAccount
+from menus.disputes import PaidOut
 from menus.kinds import Money, Msisdn, PaidTo, Pin
 
 # --- a PIN needed in a later turn -----------------------------------------------------------
@@ -317,6 +318,63 @@ class Unconfirmed:
     """Not even the commit of our own store is known: look first, before doing it again."""
 
 
+# --- a wrong number -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """Ask for the money of the payment `ref` back; `intent` becomes the dispute's id."""
+
+    intent: str
+    ref: str
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """The receiver is asked. What they answer, an SMS will tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDisputable:
+    """Too old, asked before, or not for us to ask: the bank may still help."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyDisputes:
+    """This subscriber has asked for money back as often as one may in a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Pay what was asked back: `dispute` is its id, and the intent of the payment."""
+
+    dispute: str
+    to: Msisdn
+    account_id: str
+    amount: Money
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class KeepMoney:
+    """Do not give back what was asked back."""
+
+    dispute: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyKept:
+    """Whoever asked is told that it does not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeOver:
+    """It was answered already, or nobody waits for the answer any more."""
+
+
 # --- looking --------------------------------------------------------------------------------
 
 
@@ -361,6 +419,13 @@ class LastPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class LastPaidOut:
+    """The same, of a payment out that may still be asked back."""
+
+    payment: PaidOut
+
+
+@dataclass(frozen=True, slots=True)
 class NoPayment:
     """There is none yet, or none of one's own with that ref."""
 
@@ -395,8 +460,21 @@ PayBankOutcome = (
     | Unavailable
 )
 TransferOutcome = PayBankOutcome | PayeeFull | NoWallet | JustOpening | TooManyMade
+DisputeOutcome = Disputed | NotDisputable | TooManyDisputes | PinOutcome | Unconfirmed | Unavailable
+GiveBackOutcome = (
+    Committed
+    | InProgress
+    | Rejected
+    | OverLimit
+    | NoWallet
+    | DisputeOver
+    | PinOutcome
+    | Unconfirmed
+    | Unavailable
+)
+KeepMoneyOutcome = MoneyKept | DisputeOver | Unconfirmed | Unavailable
 BalanceOutcome = Balance | Unavailable
-LastPaymentOutcome = LastPayment | NoPayment | Unavailable
+LastPaymentOutcome = LastPayment | LastPaidOut | NoPayment | Unavailable
 
 Effect = (
     Keep
@@ -409,6 +487,9 @@ Effect = (
     | RenewKey
     | Transfer
     | PayBank
+    | Dispute
+    | GiveBack
+    | KeepMoney
     | ReadBalance
     | ReadLastPayment
 )
@@ -422,6 +503,9 @@ Outcome = (
     | ChoosePinOutcome
     | RenewKeyOutcome
     | TransferOutcome
+    | DisputeOutcome
+    | GiveBackOutcome
+    | KeepMoneyOutcome
     | BalanceOutcome
     | LastPaymentOutcome
 )

@@ -24,14 +24,14 @@ a question (`form`, `asked`). Input at a question is read by its kind into a val
 `reply` to the outcome says where to go: the end, home, or back to a field.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from menus.catalogue import CATALOGUE
 from menus.effects import Outcome
 from menus.encoding import PageSize
 from menus.facts import Facts, Recent, Service, WalletFacts
-from menus.forms import HOME, Answering, Catalogue, Form, Page, Question, about
+from menus.forms import HOME, Catalogue, Form, Opening, Page, Question, about
 from menus.kind import Context, Kind, Lookup, Refusal
 from menus.kinds import FORGOTTEN, Pin
 from menus.reading import LONGEST, plain
@@ -82,21 +82,16 @@ class Engine:
             return self._go_on(state, form, facts)
         if previous and not dialled:
             return self._offer(State(offer=(previous.offer or previous.dump())), facts)
-        return self._home(State(), facts)
+        return self._arrive(facts)
 
-    def open(
-        self,
-        facts: Facts,
-        cls: type[Answering],
-        given: Mapping[str, Kind],
-        intent: str | None = None,
-    ) -> Turn:
+    def open(self, facts: Facts, opening: Opening, *, language: str | None = None) -> Turn:
         """Begin at a form prefilled from something stored, whose id is the intent."""
-        form = about(cls)
+        form = about(opening.cls)
         state = opened(form)._replace(
-            answers={name: value.dump() for name, value in given.items()},
-            given=tuple(given),
-            intent=Minted(intent, GIVEN) if intent else None,
+            answers={name: value.dump() for name, value in opening.given.items()},
+            given=tuple(opening.given),
+            intent=Minted(opening.intent, GIVEN) if opening.intent else None,
+            language=language,
         )
         return self._go_on(state, form, facts)
 
@@ -159,6 +154,16 @@ class Engine:
 
     # --- menus --------------------------------------------------------------------------------
 
+    def _arrive(self, facts: Facts) -> Turn:
+        """Where a dial leads that asks for nothing: what somebody waits to hear, else home."""
+        waiting = self._catalogue.waiting(facts)
+        if waiting is None or self._first_dial(State(), facts) or not self._offers(waiting, facts):
+            return self._home(State(), facts)
+        return self.open(facts, waiting)
+
+    def _offers(self, opening: Opening, facts: Facts) -> bool:
+        return self._catalogue.menu_for(facts).offers(opening.cls)
+
     def _home(self, state: State, facts: Facts, reason: Refusal | None = None) -> Turn:
         """Leave everything; people who never chose a language choose it first."""
         state = State(language=state.language)
@@ -199,13 +204,13 @@ class Engine:
         dropped = State.load(state.offer)
         at = self._at(dropped) if dropped else None
         if at is None:
-            return self._home(state, facts)
+            return self._arrive(facts)
         dropped, form = at
         if not self._catalogue.menu_for(facts).offers(form.cls):
-            return self._home(state, facts)
+            return self._arrive(facts)
         worth = [name for name in form.resume if name in dropped.answers]
         if not worth or not form.pin:
-            return self._home(state, facts)
+            return self._arrive(facts)
         context = self._context(dropped, form, form.pin, facts)
         return self._screens.offer(state, form, worth[-1], context, reason)
 
@@ -220,7 +225,7 @@ class Engine:
             question = form.question(dropped.asked or form.questions[0].field)
             return self._ask(dropped, form, question, facts)
         if typed == "2":
-            return self._home(state, facts)
+            return self._arrive(facts)
         return self._offer(state, facts, _CHOOSE)
 
     # --- questions ----------------------------------------------------------------------------
@@ -317,6 +322,8 @@ class Engine:
 
     def _follow(self, state: State, form: Form, page: Page, facts: Facts) -> Turn:
         """Go where a reply says."""
+        if page.opens and self._offers(page.opens, facts):
+            return self.open(facts, page.opens, language=state.language)
         if page.then is None:
             return self._screens.end(state, page.key, facts, page.holes)
         reason = Refusal(page.key, page.holes) if page.key else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from menus.disputes import AskedBack
 from menus.kinds import Currency, Money, Msisdn, PaidTo
 from menus.limits import Sendable
 
@@ -34,6 +35,7 @@ class WalletFacts:
     waits: bool = False  # money that somebody sent before there was an owner waits in it
     sendable: Mapping[Currency, Sendable] = field(default_factory=dict)
     recent: tuple[Recent, ...] = ()
+    asked_back: AskedBack | None = None  # the oldest payment that waits for an answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,17 +75,31 @@ HOME = "home"
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A form to open prefilled: its `given` fields are not asked.
+
+    `intent` is the id of what is stored, if the form answers that; else it mints its own.
+    """
+
+    cls: type["Answering"]
+    given: Mapping[str, Kind]
+    intent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What a form answers: a text, and where the conversation goes with it.
 
     `then` is None (the session ends with this page), `HOME` (the menu, under the text if there is
-    one), or a field to ask again under the text. `language` is spoken from here on.
+    one), or a field to ask again under the text. `language` is spoken from here on. In a session
+    `opens`, whose first question tells the same, is asked instead, if the person's menu offers it.
     """
 
     key: str
     holes: Mapping[str, str] = having(default_factory=dict)
     then: str | None = None
     language: str | None = None
+    opens: Opening | None = None
 
 
 def ends(key: str, **holes: str) -> Page:
@@ -282,6 +296,7 @@ class Menu:
     name: str
     entries: tuple["type[Answering] | Menu", ...]
     title: str | None = None  # a text above the entries
+    also: tuple["type[Answering]", ...] = ()  # forms that open by themselves: they have no line
 
     def names(self) -> tuple[str, ...]:
         """The names of its entries: of forms and of menus."""
@@ -298,13 +313,17 @@ class Menu:
 
     def offers(self, cls: type[Answering]) -> bool:
         """Can the form be reached from here?"""
-        return any(cls in menu.entries for menu in self.menus())
+        return any(cls in (*menu.entries, *menu.also) for menu in self.menus())
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All forms, which menu a person is shown, and the form that asks strangers their language."""
+    """All forms, which menu a person is shown, and the form that asks strangers their language.
+
+    `waiting` is what others ask of a person: put to them once a dial, before their menu.
+    """
 
     forms: tuple[type[Answering], ...]
     menu_for: Callable[[Facts], Menu]
     first: type[Answering]
+    waiting: Callable[[Facts], Opening | None] = lambda _facts: None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from menus.bank_accounts import LONGEST_BANK, BankAccount
+from menus.disputes import AskedBack
 from menus.effects import LimitKind
 from menus.facts import Facts, Recent, Service, WalletFacts
 from menus.kinds import Currency, Money, Msisdn, PaidTo
@@ -87,6 +88,7 @@ def people(language: str) -> tuple[Person, ...]:
         "without a PIN": WalletFacts("open", has_pin=False, sendable=_sendable()),
         "unclaimed": WalletFacts("open", has_pin=False, waits=True, sendable=_sendable()),
         "held": WalletFacts("held", sendable=_sendable()),
+        **{f"asked back by {it.name or 'somebody'}": _asked(it) for it in AskedBack.worst()},
         **{f"at limit {kind}": _limited(kind) for kind in LimitKind},
         **{f"paid before, settled {settled}": _repeating(settled) for settled in (True, False)},
     }
@@ -129,6 +131,10 @@ def _limited(kind: LimitKind) -> WalletFacts:
         LimitKind.COUNT: {"count": 0},
     }
     return WalletFacts("open", sendable=_sendable(**tight[kind]))
+
+
+def _asked(asked_back: AskedBack) -> WalletFacts:
+    return WalletFacts("open", sendable=_sendable(), asked_back=asked_back)
 
 
 def _repeating(settled: bool) -> WalletFacts:  # noqa: FBT001 - a row of a table

@@ -143,6 +143,73 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedBackNotice:
+    """To the receiver of a payment: its payer says that it was a mistake. `name` is masked.
+
+    `held_until`: so long the money, or what is left of it, can only go back.
+    """
+
+    ref: str
+    amount: Money
+    payer: Msisdn
+    name: str
+    code: str
+    service_code: str
+    held_until: datetime | None
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        holes = {
+            "ref": self.ref,
+            "amount": self.amount.show,
+            "other": shown_other(self.name, self.payer),
+            "code": self.code,
+            "service_code": self.service_code,
+        }
+        if self.held_until is None:
+            return texts.say(language, "receipt.asked_back", **holes)
+        until = shown_time(self.held_until)
+        return texts.say(language, "receipt.asked_back_held", until=until, **holes)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """To who paid by mistake, instead of a receipt: the receiver has given it back."""
+
+    ref: str
+    amount: Money
+    giver: Msisdn
+    name: str
+    at: datetime
+    balance: Money
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(
+            language,
+            "receipt.given_back",
+            ref=self.ref,
+            amount=self.amount.show,
+            other=shown_other(self.name, self.giver),
+            time=shown_time(self.at),
+            balance=self.balance.show,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NotGivenBack:
+    """To who paid by mistake: refused, or not answered in time. `ref` is the payment's."""
+
+    ref: str
+    amount: Money
+    keeper: Msisdn
+    name: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        other = shown_other(self.name, self.keeper)
+        holes = {"ref": self.ref, "amount": self.amount.show, "other": other}
+        return texts.say(language, "receipt.not_given_back", **holes)
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The wallet is on the ledger."""
 
@@ -216,6 +283,9 @@ Notice = (
     | CameBack
     | WentBack
     | NotSent
+    | AskedBackNotice
+    | GivenBack
+    | NotGivenBack
     | Opened
     | OpeningFailed
     | PinLockedNotice

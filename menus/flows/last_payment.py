@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, assert_never
 
 from menus.effects import (
+    LastPaidOut,
     LastPayment,
     LastPaymentOutcome,
     NoPayment,
@@ -13,7 +14,8 @@ from menus.effects import (
     ReadLastPayment,
     Unavailable,
 )
-from menus.forms import OnlyIf, Page, ends, form
+from menus.flows.dispute import DisputeForm
+from menus.forms import OnlyIf, Opening, Page, ends, form
 from menus.kind import Context, Json, Kind, Refusal
 from menus.kinds import shown_time
 from menus.reading import plain
@@ -70,6 +72,9 @@ class LastPaymentForm:
                 return ends(
                     _text(state), ref=ref, amount=amount.show, other=other, time=shown_time(at)
                 )
+            case LastPaidOut(payment):
+                opens = Opening(DisputeForm, {"payment": payment})
+                return Page("last.paid", payment.holes("payment"), opens=opens)
             case NoPayment():
                 return ends("last.unknown" if self.ref.text else "last.none")
             case Unavailable():

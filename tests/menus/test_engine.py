@@ -14,7 +14,7 @@ from menus.engine import Apology, Engine, Recent, State
 from menus.flows.balance import BalanceForm
 from menus.flows.language import ChooseLanguage
 from menus.flows.send_money import SendMoney
-from menus.forms import HOME, Catalogue, Menu, about
+from menus.forms import HOME, Catalogue, Menu, Opening, about
 from menus.kinds import Currency, Money, Pin
 from menus.lookups import Payee
 
@@ -172,7 +172,7 @@ def test_a_wrong_pin_may_be_typed_again_with_the_same_intent():
 def test_a_prefilled_form_keeps_the_intent_it_came_with_and_what_it_was_given():
     phone = Phone()
     given = {"to": PAYEE, "amount": Money(Currency.KHR, 700)}
-    phone._settle(ENGINE.open(SOK, SendMoney, given, "request-1"))
+    phone._settle(ENGINE.open(SOK, Opening(SendMoney, given, "request-1")))
     assert phone.screen.startswith("Send 700 KHR to C*** T***")
     assert phone.intent == "request-1"
     assert phone.type("0").screen.startswith("1 Send money")
@@ -389,6 +389,8 @@ def test_direct_dial_numbers_are_unique_and_fixed():
         "bank_out": 7,
         "choose_pin": 8,
         "renew_key": None,
+        "dispute": None,
+        "give_back": None,
     }
 
 

@@ -1,0 +1,81 @@
+"""Somebody says that they paid this person by mistake: the money goes back, or it does not.
+
+Asked before the menu of the next dial, and by SMS, where `YES <code> <PIN>` agrees.
+"""
+
+from typing import Annotated, assert_never
+
+from menus.disputes import AGREED, AskedBack, GivesBack
+from menus.effects import (
+    Committed,
+    DisputeOver,
+    GiveBack,
+    GiveBackOutcome,
+    InProgress,
+    KeepMoney,
+    KeepMoneyOutcome,
+    MoneyKept,
+    NoWallet,
+    OverLimit,
+    PinLocked,
+    Rejected,
+    Unavailable,
+    Unconfirmed,
+    WalletHeld,
+    WrongPin,
+)
+from menus.facts import Facts
+from menus.flows.paying import answered
+from menus.forms import Intent, OnlyIf, Opening, Page, ends, form
+from menus.kind import Context
+from menus.kinds import FORGOTTEN, Pin
+
+
+def agreed(context: Context) -> bool:
+    """Is the money to go back? Keeping it takes no PIN."""
+    return context.answer(GivesBack) == AGREED
+
+
+@form("give_back")
+class GiveBackForm:
+    """Give the money of a payment back, or keep it."""
+
+    asked: AskedBack
+    answer: GivesBack
+    intent: Intent
+    pin: Annotated[Pin, OnlyIf(agreed)] = FORGOTTEN
+
+    def effect(self) -> GiveBack | KeepMoney:
+        asked = self.asked
+        if not self.answer.yes:
+            return KeepMoney(asked.dispute)
+        return GiveBack(asked.dispute, asked.payer, asked.account_id, asked.amount, self.pin)
+
+    def reply(self, outcome: GiveBackOutcome | KeepMoneyOutcome) -> Page:
+        match outcome:
+            case MoneyKept():
+                return ends("give_back.kept")
+            case DisputeOver() | NoWallet():
+                return ends("give_back.over")
+            case OverLimit():
+                return ends("give_back.spent", amount=outcome.amount.show)
+            case Unconfirmed():
+                return ends("give_back.unconfirmed")
+            case (
+                Committed()
+                | InProgress()
+                | Rejected()
+                | WrongPin()
+                | PinLocked()
+                | WalletHeld()
+                | Unavailable()
+            ):
+                return answered(outcome)
+            case _:
+                assert_never(outcome)
+
+
+def waiting(facts: Facts) -> Opening | None:
+    """Whom does this person owe an answer?"""
+    asked = facts.wallet.asked_back if facts.wallet else None
+    return Opening(GiveBackForm, {"asked": asked}, asked.dispute) if asked else None
