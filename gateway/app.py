@@ -18,6 +18,8 @@ from gateway.clock import Clock, Entropy, SystemClock, fresh_id, pooled, system_
 from gateway.config import PREFIX, Settings, SettingsError
 from gateway.desk.amounts import Assets
 from gateway.desk.directory import Directory
+from gateway.desk.disputable import DisputeTerms
+from gateway.desk.disputes import Disputes
 from gateway.desk.journal import Journal
 from gateway.desk.keep import Keeper
 from gateway.desk.limits import PACKAGED, LimitsError, load_limits
@@ -94,6 +96,9 @@ class Gateway:
             settings.unclaimed_wallets_per_day,
             settings.unclaimed_sms_per_day,
         )
+        self.dispute_terms = DisputeTerms(
+            settings.dispute_hours, settings.dispute_hold_hours, settings.disputes_per_day
+        )
         self.vault = Vault(
             Kek.load(settings.kek_file),
             world.entropy,
@@ -122,7 +127,9 @@ class Gateway:
             meters=self.meters,
             rows_per_s=settings.reconciled_rows_per_s,
         )
-        receipts = Receipts(self.texts, self.limits, self.banks, settings.service_code, self.terms)
+        self.receipts = receipts = Receipts(
+            self.texts, self.limits, self.banks, settings.service_code, self.terms
+        )
         self.outbox = Outbox(
             world.sql,
             world.ledger,
@@ -223,8 +230,24 @@ class Gateway:
             meters=self.meters,
             assets=self.assets,
         )
+        self.disputes = Disputes(
+            world.sql,
+            self.guard,
+            self.receipts,
+            self.dispute_terms,
+            journal=self.journal,
+            macs=self.vault,
+            queued=self.sender.poke,
+            clock=world.clock,
+            entropy=world.entropy,
+        )
         self.reads = Reads(
-            world.sql, self.limits, world.clock, lambda: self.follower.stale_since, self.banks
+            world.sql,
+            self.limits,
+            world.clock,
+            lambda: self.follower.stale_since,
+            self.banks,
+            terms=self.dispute_terms,
         )
         self.handlers = Handlers(
             keep=self.keeper.keep,
@@ -236,6 +259,9 @@ class Gateway:
             choose_pin=self.renewals.choose_pin,
             renew_key=self.renewals.renew_key,
             transfer=self.transfers.transfer,
+            dispute=self.disputes.dispute,
+            give_back=self.transfers.give_back,
+            keep_money=self.disputes.keep,
             read_balance=self.reads.read_balance,
             read_last_payment=self.reads.read_last_payment,
             clock=world.clock,

@@ -141,6 +141,19 @@ class Settings(BaseSettings):
     lookups_per_day: int = _row(
         50, "other people's numbers one subscriber may look up in a day", ge=0
     )
+    dispute_hours: int = _row(
+        24,
+        "how long after a payment to the wrong person it may be asked back; 0 never",
+        ge=0,
+        le=720,
+    )
+    dispute_hold_hours: int = _row(
+        24,
+        "how long what is left of such a payment is held while its receiver is asked; 0 not at all",
+        ge=0,
+        le=720,
+    )
+    disputes_per_day: int = _row(3, "payments one subscriber may ask back in a day", ge=0)
     recoveries_per_day: int = _row(
         20, "wallets whose key `ussd-gateway recover` may replace in a day", ge=0
     )

@@ -26,6 +26,9 @@ TOLD: Final = (
     e.RenewKey,
     e.Transfer,
     e.PayBank,
+    e.Dispute,
+    e.GiveBack,
+    e.KeepMoney,
 )  # what changes something of worth is logged
 LOG = logs.get("handlers")
 
@@ -54,6 +57,9 @@ class Handlers:
         choose_pin: Handler[e.ChoosePin, e.ChoosePinOutcome],
         renew_key: Handler[e.RenewKey, e.RenewKeyOutcome],
         transfer: Handler[e.Transfer | e.PayBank, e.TransferOutcome],
+        dispute: Handler[e.Dispute, e.DisputeOutcome],
+        give_back: Handler[e.GiveBack, e.GiveBackOutcome],
+        keep_money: Handler[e.KeepMoney, e.KeepMoneyOutcome],
         read_balance: Handler[e.ReadBalance, e.BalanceOutcome],
         read_last_payment: Handler[e.ReadLastPayment, e.LastPaymentOutcome],
         clock: Clock,
@@ -68,6 +74,9 @@ class Handlers:
         self._choose_pin = choose_pin
         self._renew_key = renew_key
         self._transfer = transfer
+        self._dispute = dispute
+        self._give_back = give_back
+        self._keep_money = keep_money
         self._read_balance = read_balance
         self._read_last_payment = read_last_payment
         self._clock = clock
@@ -90,7 +99,7 @@ class Handlers:
         if self._going_on:
             await asyncio.wait(self._going_on)
 
-    async def _carry_out(self, effect: e.Effect, origin: Origin) -> e.Outcome:  # noqa: C901, PLR0911  # one each
+    async def _carry_out(self, effect: e.Effect, origin: Origin) -> e.Outcome:  # noqa: C901, PLR0911, PLR0912  # one each
         match effect:
             case e.Keep():
                 return await self._quick(self._keep(effect, origin))
@@ -123,6 +132,18 @@ class Handlers:
             case e.Transfer() | e.PayBank():
                 return await self._to_the_end(
                     self._transfer(effect, origin), origin, late=e.Unconfirmed()
+                )
+            case e.Dispute():
+                return await self._to_the_end(
+                    self._dispute(effect, origin), origin, late=e.Unconfirmed()
+                )
+            case e.GiveBack():
+                return await self._to_the_end(
+                    self._give_back(effect, origin), origin, late=e.Unconfirmed()
+                )
+            case e.KeepMoney():
+                return await self._to_the_end(
+                    self._keep_money(effect, origin), origin, late=e.Unconfirmed()
                 )
             case _:
                 assert_never(effect)

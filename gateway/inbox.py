@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, select, update
 
@@ -23,6 +23,7 @@ from gateway import logs
 from gateway.batch import Batcher
 from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.clock import Clock, Entropy
+from gateway.codes import Macs, code_mac, fresh_code, is_code
 from gateway.messages import CODE_MS, Outgoing, enqueue, replies_since
 from gateway.meters import Meters
 from gateway.origin import Origin
@@ -33,22 +34,13 @@ from gateway.stores.tables import Heard, table_of
 from gateway.turn import FactsOf, Handle
 from menus.effects import Committed
 from menus.facts import Facts
-from menus.kinds import Msisdn
 from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 
 LOG = logs.get("inbox")
-CODE_DIGITS: Final = 4
 WRONG_CODES_MOST: Final = 3
 HOUR_MS: Final = 60 * 60 * 1000
 
 _heard, _challenge = table_of(Heard), table_of(ChallengeRow)
-
-
-class Macs(Protocol):
-    """The vault, as far as this room knows it."""
-
-    def mac(self, purpose: str, data: bytes) -> bytes: ...
-    def is_mac(self, purpose: str, data: bytes, mac: bytes) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one message came to, for its commit. `waiting` replaces the number's older one."""
+    """What one message came to, for its commit. `waiting` replaces the number's older one of it."""
 
     mo: SmsMo
     answer: Outgoing | None
@@ -156,8 +148,7 @@ class Inbox:
         """What the code agrees to; None when it was wrong, which is then answered already."""
 
         def right(row: RowMapping) -> bool:
-            spoken = _code_bytes(mo.msisdn, row["intent_id"], said.code)
-            return self._macs.is_mac("code", spoken, row["code_mac"])
+            return is_code(self._macs, mo.msisdn, row["intent_id"], said.code, row["code_mac"])
 
         refused = self._done(mo, self._sms.no_challenge(facts))
         judged = await self._judge(Guess(refused, right))
@@ -185,8 +176,8 @@ class Inbox:
         return self._done(mo, None if committed else said)
 
     def _challenged(self, mo: SmsMo, said: Challenge) -> Done:
-        code = f"{int.from_bytes(self._entropy(8)) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
-        mac = self._macs.mac("code", _code_bytes(mo.msisdn, said.intent, code))
+        code = fresh_code(self._entropy)
+        mac = code_mac(self._macs, mo.msisdn, said.intent, code)
         waiting = Waiting(said.intent, mac, said.form, json.dumps(said.answers))
         done = self._done(mo, said.reply(code), waiting)
         return replace(done, answer=done.answer and replace(done.answer, kind="code"))
@@ -203,11 +194,6 @@ def _id_of(mo: SmsMo) -> str:
 
 def _number_of(done: Done) -> str:
     return done.mo.msisdn.e164
-
-
-def _code_bytes(msisdn: Msisdn, intent: str, code: str) -> bytes:
-    """Bound to the number and the intent: a code of one is no code of another."""
-    return f"{msisdn.e164}/{intent}/{code}".encode()
 
 
 # ---- operations
@@ -251,7 +237,7 @@ def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> St
             "wrong_codes": 0,
             "expires_at": done.now_ms + CODE_MS,
         }
-        upsert(connection, ChallengeRow, [values], update=[*values.keys() - {"msisdn"}])
+        upsert(connection, ChallengeRow, [values], update=[*values.keys() - {"msisdn", "form"}])
     enqueue(connection, [done.answer], done.now_ms)
     return Stored.ANSWERED
 
@@ -274,11 +260,12 @@ def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> R
         & (_challenge.c.wrong_codes < WRONG_CODES_MOST)
     )
     # Locked before it is compared, so that parallel guesses are judged one after another.
-    row = connection.execute(select(_challenge).where(alive).with_for_update()).mappings().first()
-    if row is not None and guess.right(row):
-        return row
+    locked = select(_challenge).where(alive).order_by(_challenge.c.form).with_for_update()
+    rows = connection.execute(locked).mappings().all()
+    if right := next((row for row in rows if guess.right(row)), None):
+        return right
     stored = _finish_one(replies_per_hour, connection, done)
-    if stored is not Stored.REPEAT and row is not None:
+    if stored is not Stored.REPEAT and rows:
         connection.execute(
             update(_challenge).where(alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
         )

@@ -104,6 +104,7 @@ class Background:
             ("sender", gateway.sender.run),
             ("housekeeping", gateway.housekeeping.run),
             ("returns", gateway.returns.run),
+            ("disputes", gateway.disputes.run),
             ("reconciler", gateway.reconciler.run),
         ):
             self._tasks[name] = asyncio.create_task(self._supervise(name, run), name=name)
@@ -113,7 +114,7 @@ class Background:
         self._stopping = True
         self._gateway.outbox.stop()
         self._gateway.sender.stop()
-        for name in ("follower", "housekeeping", "returns", "reconciler"):
+        for name in ("follower", "housekeeping", "returns", "disputes", "reconciler"):
             if task := self._tasks.get(name):
                 task.cancel()  # what it does is done whole or not at all
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

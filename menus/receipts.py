@@ -7,6 +7,7 @@ tables, carriers or time: the moment is a field.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from menus.kinds import Money, Msisdn, PaidTo, shown_other, shown_time
 from menus.text.load import Texts
@@ -48,6 +49,8 @@ class Received:
     at: datetime
     balance: Money
 
+    text: ClassVar[str] = "receipt.received"
+
     def say(self, texts: Texts, language: str | None) -> str:
         other = shown_other(self.name, self.sender)
         holes = {
@@ -58,7 +61,7 @@ class Received:
         }
         if not other:
             return texts.say(language, "receipt.received_unnamed", **holes)
-        return texts.say(language, "receipt.received", other=other, **holes)
+        return texts.say(language, self.text, other=other, **holes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,26 +175,10 @@ class AskedBackNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenBack:
+class GivenBack(Received):
     """To who paid by mistake, instead of a receipt: the receiver has given it back."""
 
-    ref: str
-    amount: Money
-    giver: Msisdn
-    name: str
-    at: datetime
-    balance: Money
-
-    def say(self, texts: Texts, language: str | None) -> str:
-        return texts.say(
-            language,
-            "receipt.given_back",
-            ref=self.ref,
-            amount=self.amount.show,
-            other=shown_other(self.name, self.giver),
-            time=shown_time(self.at),
-            balance=self.balance.show,
-        )
+    text: ClassVar[str] = "receipt.given_back"
 
 
 @dataclass(frozen=True, slots=True)

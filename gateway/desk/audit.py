@@ -16,13 +16,14 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from gateway.desk import chain
-from gateway.desk.chain import ARRIVAL, PAYMENT, RESERVED, SENT, Line, Link
+from gateway.desk.chain import ARRIVAL, DISPUTE, PAYMENT, RESERVED, SENT, Line, Link
 from gateway.desk.journal import Journal
 from gateway.desk.pages import ROWS, SHELVES, Page, Place, Standing, read_links, read_shelf
 from gateway.stores.sql import Sql
 from menus.limits import business_day
 
 ENDS: Final = ("committed", "rejected", "cancelled", "expired")
+DISPUTED: Final = ("asked", "held", "returned", "refused", "ended")
 IN_BLOCKS: Final = ("committed", "rejected")
 BEGIN_S: Final = 600.0  # the first time on an old database, all its rows are brought in
 
@@ -109,7 +110,8 @@ class Fold:
         self._hash = b""
         self._lines: dict[Line, tuple[int, int, int, int]] = {}
         self._open: dict[str, str] = {}  # what was reserved and has not ended
-        self._ended: dict[str, Drift | None] = {}  # how the last end of each payment is told
+        # How the last end of each payment is told, and the last change of each dispute.
+        self._ended: dict[tuple[str, str], Drift | None] = {}
 
     def _follow(self, link: Link, made: bytes) -> Iterator[Drift]:
         """Is it the next link, and the one that was written?"""
@@ -130,6 +132,9 @@ class Fold:
         """Is the row that came with it there, and the same?"""
         if link.bound and link.why == RESERVED:
             yield from self._payment(link, page.payments.get(link.tx_hash))
+        elif link.bound and link.why in DISPUTED:
+            dispute = page.disputes.get(link.tx_hash)
+            self._ended["dispute", link.tx_hash] = self._dispute(link, dispute)
         elif link.bound:
             yield from self._arrival(link, page.arrivals.get((link.tx_hash, link.line), ()))
         payment = page.payments.get(link.tx_hash)
@@ -137,7 +142,7 @@ class Fold:
             of = (payment["src_account"], payment["currency"], "")
             if of == link.line:
                 self._open.pop(link.tx_hash, None)
-                self._ended[link.tx_hash] = _end(link, payment)
+                self._ended["transfer", link.tx_hash] = _end(link, payment)
 
     def _payment(self, link: Link, payment: Mapping[str, Any] | None) -> Iterator[Drift]:
         if payment is None:
@@ -158,6 +163,15 @@ class Fold:
             yield Drift("receipt", link.tx_hash, "is missing")
         elif bound != link.bound or any(row["movement"] != link.number for row in rows):
             yield Drift("receipt", link.tx_hash, "is not what has arrived")
+
+    def _dispute(self, link: Link, dispute: Mapping[str, Any] | None) -> Drift | None:
+        """Is it as this movement left it? Right if it is the last."""
+        if dispute is None:
+            return Drift("dispute", link.tx_hash, "is missing")
+        bound = chain.bound(self._key, chain.picked(dispute, DISPUTE))
+        if (bound, dispute["movement"]) == (link.bound, link.number):
+            return None
+        return Drift("dispute", dispute["id"], "is not what its movements say")
 
     def _end(self, page: Page, now: datetime) -> Iterator[Drift]:
         """Does the account hold what its movements come to?"""

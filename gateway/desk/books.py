@@ -97,6 +97,25 @@ class Payment(NamedTuple):
     created_at: int
 
 
+class DisputeRow(NamedTuple):
+    """A payment that is asked back: see the table."""
+
+    id: str
+    ref: str
+    src_account: str
+    dest_account: str
+    dest_msisdn: str
+    currency: str
+    amount: int
+    held: int
+    state: str
+    answer_by: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("asked", "held")
+
+
 # In the statement's text and not as a parameter: SQLite must see it to use the index of living
 # wallets, and when it is a parameter plans the statement anew at every execution.
 IS_ALIVE = _WALLET.c.state != literal_column("'closed'")
@@ -168,6 +187,7 @@ class Books:
     counted: dict[tuple[str, str], Counted] = field(default_factory=dict)  # by account, bucket
     recent: dict[str, list[Payment]] = field(default_factory=dict)  # by sender, newest first
     intents: dict[str, Payment] = field(default_factory=dict)
+    disputes: dict[str, DisputeRow] = field(default_factory=dict)  # by id, of payments given back
     elsewhere: set[Listed] = field(default_factory=set)  # payees' wallets at other banks
     strangers: dict[str, str] = field(default_factory=dict)  # number by other banks' account
 

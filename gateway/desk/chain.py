@@ -3,8 +3,8 @@
 A movement's `hash` is keyed, over its own columns and the hash of the one before it of the same
 wallet; numbers have no gaps. So whoever can write to the database, but lacks the key (`journal`),
 can change, take out or put in nothing unseen. `bound` is a keyed hash of the row that the movement
-came with: a payment as it was reserved, with its signed bytes, or what has reached a wallet. States
-and times of ending are in the movements themselves.
+came with: a payment as it was reserved, with its signed bytes, what has reached a wallet, or a
+dispute as this movement left it. States and times of ending are in the movements themselves.
 
 One chain for each wallet, and not one for all: a wallet's row is locked by whoever changes anything
 of it, so its chain needs no lock, no order and no waiting of its own, and processes that pay from
@@ -37,6 +37,7 @@ from sqlalchemy import (
 from gateway.stores.dialects import Prepared, PreparedInsert, in_list, listed
 from gateway.stores.tables import (
     Counter,
+    Dispute,
     Holding,
     Movement,
     Receipt,
@@ -48,12 +49,13 @@ from gateway.stores.tables import (
 Line = tuple[str, str, str]
 """A holding or a counter: account, currency or bucket, "" or period."""
 
-RESERVED: Final = "signed"  # why: the state of a payment, or one of these
+RESERVED: Final = "signed"  # why: the state of a payment or a dispute, or one of these
 MOVED: Final = "moved"
 BROUGHT: Final = "brought"
 RECOVERED: Final = "recovered"
 
-# What a payment is from its first commit to its last, and what has reached a wallet.
+# What a payment is from its first commit to its last, what has reached a wallet, and what of it is
+# asked back, as it stands.
 PAYMENT: Final = tuple(
     column.name
     for column in table_of(Transfer).columns
@@ -62,6 +64,9 @@ PAYMENT: Final = tuple(
 SENT: Final = ("purpose", "account_id", "batch", "position", "created_time", "data")
 ARRIVAL: Final = tuple(
     column.name for column in table_of(Receipt).columns if column.name != "movement"
+)
+DISPUTE: Final = tuple(
+    column.name for column in table_of(Dispute).columns if column.name != "movement"
 )
 _HASH_BYTES: Final = 32
 _BOUND_BYTES: Final = 16

@@ -14,6 +14,7 @@ from gateway.desk.unclaimed import TIER, Terms
 from menus.bank_accounts import BankAccount
 from menus.effects import (
     AskAgain,
+    DisputeOver,
     JustOpening,
     LimitKind,
     NoWallet,
@@ -35,6 +36,7 @@ Refusal = (
     | OverLimit
     | PayeeFull
     | AskAgain
+    | DisputeOver
 )
 
 
@@ -50,6 +52,7 @@ class Want:
     again: bool
     channel: Literal["ussd", "sms", "return"]
     unclaimed: bool = False  # shown to have no owner; `dest_account` is empty until it is known
+    returns: bool = False  # what was asked back; the intent is the dispute's id
 
     @property
     def dest_msisdn(self) -> str:
@@ -65,12 +68,10 @@ class Want:
 def refused(books: Books, banks: Banks, want: Want, terms: Terms) -> Refusal | None:
     """Why not, as far as the sender may learn without a PIN."""
     sender = books.wallets.get(want.sender.e164)
-    if sender is None or sender.state == "opening":
-        return Unavailable()
-    if sender.state != "open":
-        return WalletHeld()
-    if not sender.signs:
-        return Unavailable()
+    if sender is None or sender.state != "open" or not sender.signs:
+        return WalletHeld() if sender and sender.state == "held" else Unavailable()
+    if want.returns:
+        return _not_returned(books, sender, want)
     if isinstance(want.to, BankAccount):
         if not banks.takes(want.to):
             return Unavailable()
@@ -100,6 +101,25 @@ def _no_payee(
     return None if waits and want.dest_account in ("", payee.account_id) else JustOpening(to)
 
 
+def _not_returned(
+    books: Books, sender: WalletRow, want: Want
+) -> DisputeOver | NoWallet | OverLimit | None:
+    """Money goes back whole, to whom it came from, as long as that is asked; no limit applies."""
+    dispute = books.disputes.get(want.intent)
+    if dispute is None or not dispute.is_open:
+        return DisputeOver()
+    asked = Money(Currency(dispute.currency), dispute.amount)
+    there_and_back = (dispute.dest_account, dispute.src_account, asked)
+    if there_and_back != (sender.account_id, want.dest_account, want.amount):
+        return DisputeOver()
+    if isinstance(want.to, Msisdn) and not _receives(books, want):
+        return NoWallet(want.to)
+    available = books.held(sender.account_id, asked.currency).available + dispute.held
+    if asked.minor > available:
+        return OverLimit(LimitKind.BALANCE, Money(asked.currency, max(0, available)))
+    return None
+
+
 def _receives(books: Books, want: Want) -> bool:
     """Does this wallet, ours or another bank's, belong to the number that was named?"""
     payee = books.wallets.get(want.dest_msisdn)
@@ -114,7 +134,7 @@ def no_room(books: Books, want: Want) -> PayeeFull | None:
     What may be held at another bank is for that bank to say.
     """
     payee = books.accounts.get(want.dest_account)
-    if payee is None and not want.unclaimed:
+    if want.returns or (payee is None and not want.unclaimed):
         return None
     currency = want.amount.currency
     held = books.held(want.dest_account, currency)

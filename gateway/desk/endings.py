@@ -1,4 +1,6 @@
-"""What follows when submissions have ended: reservations, wallets, keys, receipts, in one commit.
+"""What follows when submissions have ended: reservations, wallets, keys, SMS, in one commit.
+
+So does what has gone back, or could not: unclaimed money, and money that a dispute asked for.
 
 Shared by the follower (blocks) and the outbox (what can never enter a block). Both lock the
 wallets, `settlement.end` what ended, and then hand it here.
@@ -10,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from gateway.desk import replacement, settlement, unclaimed
+from gateway.desk import dispute_rows, replacement, settlement, unclaimed
+from gateway.desk.books import DisputeRow
 from gateway.desk.chain import Line
 from gateway.desk.changes import Changes
 from gateway.desk.directory import OPENING
@@ -62,6 +65,7 @@ class Endings:
             done=replacement.install(connection, [*_replacements(self.committed), *self.unasked]),
             failed=replacement.give_up(connection, _replacements(self.failed)),
         )
+        given_back, kept = self._disputes(journal, connection)
         told += receipts.of_payments(
             connection,
             self.day,
@@ -70,7 +74,9 @@ class Endings:
             not_sent=_payments(self.failed),
             arrived=[arrival for arrival in self.arrivals if arrival.tx_hash not in seeded],
             returned=_payments(self.committed, RETURN),
+            given_back=given_back,
         )
+        told += receipts.of_kept(connection, self.day, kept)
         told = invited_within(connection, told, receipts.terms.sms_per_day, self.now_ms)
         enqueue(connection, told, self.now_ms)
         return len(told)
@@ -112,6 +118,23 @@ class Endings:
                 again_at=self.at_ms + AGAIN_MS,
             )
 
+    def _disputes(
+        self, journal: Journal, connection: Connection
+    ) -> tuple[set[str], list[DisputeRow]]:
+        """Hashes of payments that have given money back, and the disputes where that failed."""
+        paid = {one.intent_id: one.tx_hash for one in _returning(self.committed)}
+        unpaid = [one.intent_id for one in _returning(self.failed)]
+        if not paid and not unpaid:
+            return set(), []
+        rows = dispute_rows.read(connection, [*paid, *unpaid])
+        for intent in rows.keys() & paid.keys():
+            dispute_rows.returned_after_all(journal, connection, rows[intent], self.at_ms)
+        failed = [rows[intent] for intent in sorted(rows.keys() & set(unpaid))]
+        kept = [
+            row for row in failed if dispute_rows.not_returned(journal, connection, row, self.at_ms)
+        ]
+        return {paid[intent] for intent in rows.keys() & paid.keys()}, kept
+
     def _openings(
         self, connection: Connection, ended: Sequence[Ended], state: str
     ) -> list[tuple[str, str]]:
@@ -121,6 +144,11 @@ class Endings:
 
 def _payments(ended: Sequence[Ended], purpose: str = "transfer") -> list[EndedPayment]:
     return [one.payment for one in ended if one.payment is not None and one.purpose == purpose]
+
+
+def _returning(ended: Sequence[Ended]) -> list[EndedPayment]:
+    """What was asked back: of payments by somebody, only that uses no counter."""
+    return [payment for payment in _payments(ended) if not payment.bucket]
 
 
 def _replacements(ended: Sequence[Ended]) -> list[str]:

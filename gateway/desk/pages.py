@@ -27,6 +27,7 @@ from gateway.desk.unclaimed import AGAIN_MS
 from gateway.stores.dialects import in_list, listed, one_moment
 from gateway.stores.tables import (
     Counter,
+    Dispute,
     Holding,
     Movement,
     Receipt,
@@ -42,7 +43,7 @@ MAY_MOVE: Final = ("signed", "committed")  # a payment that has moved money, or 
 
 _MOVEMENT, _HOLDING, _COUNTER = table_of(Movement), table_of(Holding), table_of(Counter)
 _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)
-_UNCLAIMED, _WALLET = table_of(Unclaimed), table_of(Wallet)
+_UNCLAIMED, _WALLET, _DISPUTE = table_of(Unclaimed), table_of(Wallet), table_of(Dispute)
 _LINKS = select(*(_MOVEMENT.c[name] for name in (*Link._fields, "hash"))).order_by(
     _MOVEMENT.c.account_id, _MOVEMENT.c.number
 )
@@ -58,6 +59,7 @@ _ARRIVALS = (
     .where(_RECEIPT.c.tx_hash.in_(select(listed("hashes").c.value)))
     .order_by(_RECEIPT.c.tx_hash, _RECEIPT.c.command_index)
 )
+_DISPUTES = select(_DISPUTE).where(_DISPUTE.c.tx_hash.in_(select(listed("hashes").c.value)))
 _of_accounts = select(listed("accounts").c.value)
 _HELD = select(
     _HOLDING.c.account_id,
@@ -95,6 +97,7 @@ class Page:
     links: Sequence[tuple[Link, bytes]]
     payments: Mapping[str, Mapping[str, Any]]  # by hash
     arrivals: Mapping[tuple[str, Line], Sequence[Mapping[str, Any]]]  # by hash and holding
+    disputes: Mapping[str, Mapping[str, Any]]  # by hash of the payment
     standings: Mapping[str, Standing]  # of accounts of which no more movements follow
 
 
@@ -109,6 +112,7 @@ def _read_links(connection: Connection, after: tuple[str, int]) -> Page:
     links = [(Link(*row[:-1]), row[-1]) for row in connection.execute(asked)]
     hashes = in_list({link.tx_hash for link, _ in links if link.tx_hash})
     payments = connection.execute(_PAYMENTS, {"hashes": hashes}).mappings()
+    disputes = connection.execute(_DISPUTES, {"hashes": hashes}).mappings()
     arrivals: defaultdict[tuple[str, Line], list[Mapping[str, Any]]] = defaultdict(list)
     for row in connection.execute(_ARRIVALS, {"hashes": hashes}).mappings():
         line = (row["account_id"], row["currency"], "")
@@ -121,6 +125,7 @@ def _read_links(connection: Connection, after: tuple[str, int]) -> Page:
         links,
         {row["tx_hash"]: dict(row) for row in payments},
         arrivals,
+        {row["tx_hash"]: dict(row) for row in disputes},
         _standings(connection, list(accounts)),
     )
 
@@ -244,6 +249,12 @@ SHELVES: Final = (
         list(_RECEIPT.primary_key),
         _arrived(_RECEIPT, _RECEIPT.c.account_id),
         or_(_MOVEMENT.c.number.is_(None), _IS_LOST),
+    ),
+    Shelf(
+        "dispute",
+        list(_DISPUTE.primary_key),
+        _arrived(_DISPUTE, _DISPUTE.c.dest_account),
+        _MOVEMENT.c.number.is_(None),
     ),
     Shelf(
         "unclaimed",

@@ -2,7 +2,8 @@
 
 `place` asks everything again under the senders' and receivers' locks, for nothing that `look` said
 need still hold. What it stores it stores whole: a wallet that the payment makes, reservations and
-their movements, rows, exact signed bytes. Nothing is signed here and no key comes in.
+their movements, rows, exact signed bytes; what it gives back answers the dispute that asked for it,
+and frees what that held. Nothing is signed here and no key comes in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway import logs
+from gateway.desk import dispute_rows
 from gateway.desk.books import Books, Payment, open_books
 from gateway.desk.checks import Refusal, Want, no_room, refused
 from gateway.desk.journal import Journal
@@ -147,8 +149,21 @@ def _place(
         results.append(answer)
     if accepted:
         store_made(connection, [order.opening for order in accepted if order.opening])
+        _answer_disputes(journal, connection, books, accepted)
         reserve(journal, connection, books, accepted, wallets_per_day=terms.wallets_per_day)
     return results
+
+
+def _answer_disputes(
+    journal: Journal, connection: Connection, books: Books, orders: Sequence[Order]
+) -> None:
+    """What is given back is no longer held: in the commit that reserves it for its way."""
+    for order in orders:
+        dispute = books.disputes.get(order.want.intent)
+        if dispute and not dispute_rows.close(
+            journal, connection, dispute, "returned", order.at_ms
+        ):
+            raise GuardFailed("a dispute changed under its lock")
 
 
 def _refused(books: Books, banks: Banks, order: Order, terms: Terms) -> Refusal | None:
@@ -163,7 +178,7 @@ def _refused(books: Books, banks: Banks, order: Order, terms: Terms) -> Refusal 
 def _books_of(
     limits: Limits, now_ms: int, day: str, connection: Connection, wants: Sequence[Want]
 ) -> Books:
-    return open_books(
+    books = open_books(
         connection,
         limits,
         now_ms,
@@ -172,6 +187,9 @@ def _books_of(
         payees=[want.dest_msisdn for want in wants if want.dest_msisdn],
         intents=[want.intent for want in wants],
     )
+    if returns := [want.intent for want in wants if want.returns]:
+        books.disputes = dispute_rows.read(connection, returns)
+    return books
 
 
 def _payment(order: Order) -> Payment:

@@ -24,7 +24,6 @@ from sqlalchemy import (
 from gateway import logs
 from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock
-from gateway.desk import listings
 from gateway.desk.books import (
     IS_ALIVE,
     RECENT_MS,
@@ -34,6 +33,9 @@ from gateway.desk.books import (
     paid_lately,
     read_recent,
 )
+from gateway.desk.disputable import NO_DISPUTES, DisputeTerms
+from gateway.desk.dispute_rows import is_open, oldest_against
+from gateway.desk.last_payment import Asked, Last, last_payments
 from gateway.desk.limits import Counted, Limits
 from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms, to_ms
@@ -42,6 +44,7 @@ from gateway.stores.dialects import Prepared, in_list, listed
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import (
     Counter,
+    Dispute,
     Holding,
     Receipt,
     Subscriber,
@@ -52,16 +55,13 @@ from gateway.stores.tables import (
 from menus.effects import (
     Balance,
     BalanceOutcome,
-    LastPayment,
     LastPaymentOutcome,
-    NoPayment,
-    PaymentState,
     ReadBalance,
     ReadLastPayment,
     Unavailable,
 )
 from menus.facts import Recent, WalletFacts
-from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
+from menus.kinds import Currency, Money, Msisdn
 from menus.limits import Sendable, business_day, sendable
 
 LOG = logs.get("reads")
@@ -70,13 +70,7 @@ _CURRENCIES: Final = tuple(Currency)
 
 _WALLET, _TRANSFER, _RECEIPT = table_of(Wallet), table_of(Transfer), table_of(Receipt)
 _SUBSCRIBER, _HOLDING, _COUNTER = table_of(Subscriber), table_of(Holding), table_of(Counter)
-_STATES = {
-    "signed": PaymentState.IN_PROGRESS,
-    "committed": PaymentState.PAID,
-    "rejected": PaymentState.NOT_PAID,
-    "cancelled": PaymentState.NOT_PAID,
-    "expired": PaymentState.NOT_PAID,
-}
+_DISPUTE = table_of(Dispute)
 
 
 class Known(NamedTuple):
@@ -84,13 +78,6 @@ class Known(NamedTuple):
 
     language: str | None
     wallet: WalletFacts | None
-
-
-class Asked(NamedTuple):
-    """Whose payment; empty `ref`: the last."""
-
-    number: str
-    ref: str
 
 
 class Reads:
@@ -106,6 +93,8 @@ class Reads:
         clock: Clock,
         stale_since: Callable[[], datetime | None],
         banks: Banks = Banks(),  # noqa: B008 - frozen
+        *,
+        terms: DisputeTerms = NO_DISPUTES,
     ) -> None:
         self._clock = clock
         self._stale_since = stale_since
@@ -120,8 +109,8 @@ class Reads:
         self._balances: Batcher[str, tuple[Money, ...]] = Batcher(
             lambda numbers: sql.run(partial(balances, limits, business_day(clock.now())), numbers)
         )
-        self._last: Batcher[Asked, LastPayment | NoPayment] = Batcher(
-            partial(sql.run, partial(last_payments, banks))
+        self._last: Batcher[Asked, Last] = Batcher(
+            lambda items: sql.run(partial(last_payments, banks, terms, to_ms(clock.now())), items)
         )
 
     async def facts(self, msisdn: Msisdn) -> Known:
@@ -164,6 +153,7 @@ def _known_statement() -> Select[Any]:
     columns += (func.length(_WALLET.c.salt), _WALLET.c.claim)  # no salt without a PIN
     lately = or_(*(exists().where(paid) for paid in paid_lately(account)))
     columns.append(lately.label("lately"))
+    columns.append(exists().where(_DISPUTE.c.dest_account == account, is_open(_DISPUTE.c.state)))
     tables = number.outerjoin(_SUBSCRIBER, _SUBSCRIBER.c.msisdn == number.c.value).outerjoin(
         _WALLET, and_(_WALLET.c.msisdn == number.c.value, IS_ALIVE)
     )
@@ -205,14 +195,16 @@ def known(
     rows = _KNOWN.rows(connection, asked | {"since": now_ms - RECENT_MS})
     senders = [row[2] for row in rows if row[9]]
     recent = read_recent(connection, senders, now_ms) if senders else {}
+    receivers = [row[2] for row in rows if row[10]]
+    asked_back = oldest_against(connection, receivers) if receivers else {}
     found: dict[str, Known] = {}
     for row in rows:
-        number, language, account, tier, state, role, dollars, pin, claim, _, *figures = row
+        number, language, account, tier, state, role, dollars, pin, claim, _, _, *figures = row
         wallet = None
         if account:
             left, paid = _Left(limits, tier, figures), _recent(banks, recent.get(account))
-            waits = bool(claim) and any(figures[::4])
-            wallet = WalletFacts(state, role, bool(dollars), bool(pin), waits, left, paid)
+            waits, asks = bool(claim) and any(figures[::4]), asked_back.get(account)
+            wallet = WalletFacts(state, role, bool(dollars), bool(pin), waits, left, paid, asks)
         found[number] = Known(language, wallet)
     return [found[number] for number in numbers]
 
@@ -266,82 +258,3 @@ def _balances(books: Books, number: str) -> tuple[Money, ...]:
     amounts = {one: books.held(wallet.account_id, one).available for one in Currency}
     shown = [one for one in Currency if one is Currency.KHR or wallet.dollars or amounts[one]]
     return tuple(Money(one, amounts[one]) for one in shown)
-
-
-_OUT = (
-    select(
-        _TRANSFER.c.state,
-        _TRANSFER.c.ref,
-        _TRANSFER.c.currency,
-        _TRANSFER.c.amount,
-        _TRANSFER.c.dest_account,
-        _TRANSFER.c.dest_msisdn,
-        _TRANSFER.c.beneficiary,
-        _TRANSFER.c.created_at,
-    )
-    .where(_TRANSFER.c.src_account == bindparam("account"))
-    .order_by(_TRANSFER.c.created_at.desc(), _TRANSFER.c.ref)
-    .limit(1)
-)
-_IN = (
-    select(
-        _RECEIPT.c.ref,
-        _RECEIPT.c.currency,
-        _RECEIPT.c.amount,
-        _RECEIPT.c.src_account,
-        _RECEIPT.c.at,
-    )
-    .where(_RECEIPT.c.account_id == bindparam("account"))
-    .order_by(_RECEIPT.c.at.desc(), _RECEIPT.c.ref)
-    .limit(1)
-)
-_OUT_NAMED = _OUT.where(_TRANSFER.c.ref == bindparam("ref"))
-_IN_NAMED = _IN.where(_RECEIPT.c.ref == bindparam("ref"))
-_ACCOUNT = select(_WALLET.c.account_id).where(
-    _WALLET.c.msisdn == bindparam("number"), _WALLET.c.state != "closed"
-)
-_OTHER = select(_WALLET.c.name, _WALLET.c.msisdn).where(
-    _WALLET.c.account_id == bindparam("account")
-)
-
-
-def last_payments(
-    banks: Banks, connection: Connection, items: Sequence[Asked]
-) -> list[LastPayment | NoPayment]:
-    """The most recent payment of each, made or received, or the one of theirs that is named."""
-    return [_last_payment(banks, connection, asked) for asked in items]
-
-
-def _last_payment(banks: Banks, connection: Connection, asked: Asked) -> LastPayment | NoPayment:
-    account = connection.execute(_ACCOUNT, {"number": asked.number}).scalar()
-    named = {"ref": asked.ref} if asked.ref else {}
-    outgoing, incoming = (_OUT_NAMED, _IN_NAMED) if named else (_OUT, _IN)
-    out = connection.execute(outgoing, {"account": account, **named}).first()
-    received = connection.execute(incoming, {"account": account, **named}).first()
-    if out is not None and (received is None or out.created_at >= received.at):
-        return LastPayment(
-            _STATES[out.state],
-            out.ref,
-            Money(Currency(out.currency), out.amount),
-            shown_other("", banks.paid(out))
-            if out.beneficiary
-            else _other(banks, connection, out.dest_account),
-            from_ms(out.created_at),
-        )
-    if received is None:
-        return NoPayment()
-    return LastPayment(
-        PaymentState.RECEIVED,
-        received.ref,
-        Money(Currency(received.currency), received.amount),
-        _other(banks, connection, received.src_account),
-        from_ms(received.at),
-    )
-
-
-def _other(banks: Banks, connection: Connection, account_id: str) -> str:
-    row = connection.execute(_OTHER, {"account": account_id}).first()
-    if row:
-        return shown_other(masked_name(row.name), Msisdn(row.msisdn))
-    numbers = [Msisdn(number) for number, _ in listings.of_accounts(connection, [account_id])]
-    return shown_other(banks.elsewhere(account_id), numbers[0] if numbers else None)

@@ -5,12 +5,14 @@ this commit leaves. Ids follow from the fact, so a fact is told once however oft
 """
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from gateway.desk.books import (
     Books,
+    DisputeRow,
     open_books_of_accounts,
     read_languages,
 )
@@ -21,10 +23,14 @@ from gateway.desk.settlement import EndedPayment
 from gateway.desk.times import from_ms
 from gateway.desk.unclaimed import Terms
 from gateway.messages import Kind, Outgoing
+from menus.disputes import AskedBack
 from menus.kinds import Currency, Money, Msisdn, masked_name
 from menus.receipts import (
+    AskedBackNotice,
     CameBack,
+    GivenBack,
     Invitation,
+    NotGivenBack,
     Notice,
     NotSent,
     Opened,
@@ -73,10 +79,10 @@ class Receipts:
         terms: Terms = Terms(),  # noqa: B008 - frozen
     ) -> None:
         self.terms = terms
-        self._service_code = service_code
         self._texts = texts
         self._limits = limits
         self._banks = banks
+        self._service_code = service_code
         self._opened = Opened(banks.own_name, service_code)
         self._pin_reset = PinReset(service_code)
         self._pin_kept = PinKept(service_code)
@@ -91,8 +97,12 @@ class Receipts:
         not_sent: Sequence[EndedPayment] = (),
         arrived: Sequence[Arrival] = (),
         returned: Sequence[EndedPayment] = (),
+        given_back: AbstractSet[str] = frozenset(),
     ) -> list[Outgoing]:
-        """Receipts of both sides. `day` is today, for what may still be sent."""
+        """Receipts of both sides. `day` is today, for what may still be sent.
+
+        `given_back` are hashes of arrivals that somebody had asked for.
+        """
         ended = (*sent, *not_sent, *returned)
         accounts = {one for p in ended for one in (p.src_account, p.dest_account)}
         accounts.update(one for a in arrived for one in (a.account_id, a.src_account))
@@ -102,7 +112,8 @@ class Receipts:
         facts = [self._sent(books, payment, at_ms) for payment in sent]
         facts += [self._not_sent(books, payment) for payment in not_sent]
         back = {payment.tx_hash for payment in returned}
-        facts += [self._received(books, one) for one in arrived if one.tx_hash not in back]
+        others = (arrival for arrival in arrived if arrival.tx_hash not in back)
+        facts += [self._received(books, one, one.tx_hash in given_back) for one in others]
         facts += [fact for one in returned for fact in self._returned(books, one, at_ms)]
         return self._say(connection, facts, books)
 
@@ -146,6 +157,44 @@ class Receipts:
         ]
         return self._say(connection, facts, books)
 
+    def of_dispute(
+        self,
+        connection: Connection,
+        row: DisputeRow,
+        asked: AskedBack,
+        code: str,
+        held_until: int | None,
+    ) -> list[Outgoing]:
+        """To the receiver: what is asked back, the code that agrees, and until when it is held."""
+        notice = AskedBackNotice(
+            row.ref,
+            asked.amount,
+            asked.payer,
+            asked.name,
+            code,
+            self._service_code,
+            from_ms(held_until) if held_until else None,
+        )
+        number = row.dest_msisdn
+        text = notice.say(self._texts, read_languages(connection, [number]).get(number))
+        return [Outgoing(f"{row.id}/asked_back", Msisdn(number), "notice", text)]
+
+    def of_kept(
+        self, connection: Connection, day: str, kept: Sequence[DisputeRow]
+    ) -> list[Outgoing]:
+        """To each payer: the money does not come back."""
+        if not kept:
+            return []
+        accounts = {at for row in kept for at in (row.src_account, row.dest_account)}
+        books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
+        facts = [self._kept(books, row) for row in kept]
+        return self._say(connection, facts, books)
+
+    def _kept(self, books: Books, row: DisputeRow) -> Fact:
+        amount, keeper = Money(Currency(row.currency), row.amount), Msisdn(row.dest_msisdn)
+        notice = NotGivenBack(row.ref, amount, keeper, self._name(books, row.dest_account))
+        return Fact(f"{row.id}/kept", row.src_account, "notice", notice)
+
     def _replaced(self, one: Changed, at_ms: int) -> Fact:
         notice: Notice = self._pin_reset
         if one.claimed:
@@ -181,7 +230,7 @@ class Receipts:
         )
         return Fact(f"{payment.ref}/not_sent", payment.src_account, "receipt", notice)
 
-    def _received(self, books: Books, arrival: Arrival) -> Fact:
+    def _received(self, books: Books, arrival: Arrival, given_back: bool) -> Fact:  # noqa: FBT001 - one of two wordings
         currency = Currency(arrival.currency)
         sender = books.accounts.get(arrival.src_account)
         number = sender.msisdn if sender else books.strangers.get(arrival.src_account)
@@ -194,7 +243,8 @@ class Receipts:
             invitation = Invitation(arrival.ref, amount, paid_by, name, until, self._service_code)
             return Fact(id_, arrival.account_id, "invitation", invitation)
         balance = _balance(books, arrival.account_id, currency)
-        notice = Received(arrival.ref, amount, paid_by, name, from_ms(arrival.at_ms), balance)
+        told = GivenBack if given_back else Received
+        notice = told(arrival.ref, amount, paid_by, name, from_ms(arrival.at_ms), balance)
         return Fact(id_, arrival.account_id, "receipt", notice)
 
     def _returned(self, books: Books, payment: EndedPayment, at_ms: int) -> Iterator[Fact]:

@@ -1,7 +1,8 @@
 """What payments reserve of holdings and counters, written with the payments themselves.
 
 All or nothing: the sender's counters of the day and month, its `outgoing`, the receiver's
-`incoming`. What comes of it is `changes`'s. A return reserves no limit.
+`incoming`. What comes of it is `changes`'s. Money that goes back, unclaimed or because it was asked
+back, reserves no limit: it uses no counter (its `bucket` is empty) and has always room.
 
 Called inside a caller's commit, on wallets that `lock_wallets` has locked. Whatever changes a
 figure is written as a movement, too (`chain`), and no figure changes without one.
@@ -113,7 +114,8 @@ def reserve(
 
     `books` were read under the locks and have already said yes; the guards ask the rows again.
     """
-    counters = [taking for order in orders for taking in _of_counters(books, order)]
+    limited = [order for order in orders if not order.want.returns]
+    counters = [taking for order in limited for taking in _of_counters(books, order)]
     counters += [_of_making(books.day, order, wallets_per_day) for order in orders if order.opening]
     insert_ignore(connection, Counter, [empty_counter(taking.entry.line) for taking in counters])
     placings = [
@@ -239,11 +241,16 @@ def empty_counter(line: Line) -> dict[str, Any]:
 
 def _held_cap(books: Books, order: Order) -> int | None:
     payee = books.accounts.get(order.want.dest_account)
-    return books.caps(payee, order.want.amount.currency).held if payee else None
+    if payee is None:
+        return None
+    caps = books.caps(payee, order.want.amount.currency)
+    return _MINOR_MOST if order.want.returns else caps.held
 
 
 def _payment_row(books: Books, order: Order) -> dict[str, Any]:
     amount = order.want.amount
+    if order.want.returns:
+        return _transfer_row(order, books.day, "", 0)
     bucket, counted = books.limits.bucket(amount.currency), books.limits.counted(amount)
     return _transfer_row(order, books.day, bucket, counted)
 

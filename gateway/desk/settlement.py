@@ -35,6 +35,7 @@ class EndedPayment(NamedTuple):
 
     tx_hash: str
     ref: str
+    intent_id: str
     src_account: str
     dest_account: str
     src_msisdn: str

@@ -12,6 +12,9 @@ The description of a payment to a wallet is its ref, "K7Q2M9XA". A payment to a 
 the receiving bank credits the account; what it cannot credit it sends back to the wallet it came
 from, as any payment.
 
+What is given back (`GiveBack`) goes the same way; its intent is the dispute's id, and the commit
+that stores it answers the dispute and frees what that held (`placing`).
+
 Must not be cancelled half-way: a call goes on by itself, and one turn that asks twice shares it.
 """
 
@@ -42,6 +45,9 @@ from gateway.stores.sql import Sql, StoreUnavailable
 from ledger_client.transaction import Member, build
 from menus.effects import (
     Committed,
+    DisputeOver,
+    GiveBack,
+    GiveBackOutcome,
     InProgress,
     PayBank,
     PinOutcome,
@@ -72,8 +78,15 @@ class Pokes(Protocol):
     def poke(self) -> None: ...
 
 
+Asked = Transfer | PayBank | GiveBack
+Answer = TransferOutcome | DisputeOver
+
+
 class Transfers:
-    """Carries out `Transfer` and `PayBank` effects. Without a `maker` nobody is paid unclaimed."""
+    """Carries out `Transfer`, `PayBank` and `GiveBack` effects.
+
+    Without a `maker` nobody is paid unclaimed.
+    """
 
     def __init__(
         self,
@@ -111,11 +124,20 @@ class Transfers:
             ),
             key=lambda order: order.src_account,
         )
-        self._under_way: dict[tuple[str, str], asyncio.Task[TransferOutcome]] = {}
+        self._under_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
     async def transfer(self, effect: Transfer | PayBank, origin: Origin) -> TransferOutcome:
         """Pay, or say exactly what is known; see the module for the order of things."""
-        key = (origin.turn_key, effect.intent)
+        done = await self._once(effect.intent, effect, origin)
+        return Unavailable() if isinstance(done, DisputeOver) else done
+
+    async def give_back(self, effect: GiveBack, origin: Origin) -> GiveBackOutcome:
+        """Pay what was asked back: a payment like any, but that no limit of ours refuses it."""
+        done = await self._once(effect.dispute, effect, origin)
+        return done if isinstance(done, GiveBackOutcome) else Unavailable()
+
+    async def _once(self, intent: str, effect: Asked, origin: Origin) -> Answer:
+        key = (origin.turn_key, intent)
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.ensure_future(self._carry_out(effect, origin))
@@ -128,7 +150,7 @@ class Transfers:
         while self._under_way:
             await asyncio.wait(set(self._under_way.values()))
 
-    async def _carry_out(self, effect: Transfer | PayBank, origin: Origin) -> TransferOutcome:
+    async def _carry_out(self, effect: Asked, origin: Origin) -> Answer:
         want = _want(effect, origin)
         try:
             seen = await self._look(want)
@@ -221,7 +243,18 @@ class Transfers:
         return business_day(self._clock.now())
 
 
-def _want(effect: Transfer | PayBank, origin: Origin) -> Want:
+def _want(effect: Asked, origin: Origin) -> Want:
+    if isinstance(effect, GiveBack):
+        return Want(
+            effect.dispute,
+            origin.msisdn,
+            effect.to,
+            effect.account_id,
+            effect.amount,
+            again=True,
+            channel=origin.channel,
+            returns=True,
+        )
     if isinstance(effect, Transfer):
         dest_account = effect.account_id
     else:

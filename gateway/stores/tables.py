@@ -123,8 +123,8 @@ class Holding(SQLModel, table=True):
     """What a wallet holds of one currency.
 
     `settled` follows the ledger's blocks; `outgoing` is reserved by our transfers not yet
-    settled, `incoming` is room reserved for transfers on their way to it. Available to send:
-    settled - outgoing.
+    settled and held by open disputes, `incoming` is room reserved for transfers on their way to
+    it. Available to send: settled - outgoing.
     """
 
     account_id: str = Field(primary_key=True)
@@ -157,9 +157,9 @@ class Movement(SQLModel, table=True):
 
     `period` is empty for a holding, whose `item` is its currency; a, b and c are its settled,
     outgoing and incoming. Of a counter, `item` is the bucket, a its amount and b its count. `why`
-    is the state that a payment came to (signed: reserved), or moved: by somebody else's
-    transaction; recovered; brought: from before there was a chain. `desk.chain` says what `bound`
-    and `hash` are made of.
+    is the state that a payment (signed: reserved) or a dispute came to, or moved: by somebody
+    else's transaction; recovered; brought: from before there was a chain. `desk.chain` says what
+    `bound` and `hash` are made of.
     """
 
     __table_args__ = (
@@ -248,7 +248,7 @@ class Transfer(SQLModel, table=True):
     beneficiary: str | None = None  # that account's number
     currency: str
     amount: int = Field(sa_column=_big())
-    bucket: str  # the counter it used (none: empty) …
+    bucket: str  # the counter it used (none when it gives money back: empty) …
     counted: int = Field(sa_column=_big())  # … and by how much
     business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was reserved
     channel: str  # ussd | sms | return
@@ -256,6 +256,45 @@ class Transfer(SQLModel, table=True):
     created_at: int = Field(sa_column=_big())  # ms
     settled_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
     movement: int = Field(default=0, sa_column=_big(default=0))  # the sender's, that reserved it
+
+
+class Dispute(SQLModel, table=True):
+    """A payment to the wrong person whose money is asked back.
+
+    `state` is asked | held (of the receiver's `outgoing` `held` is this dispute's) | returned (a
+    transfer with this id as its intent is signed) | refused | ended (not answered in time, or the
+    ledger did not take the return). The first two are open; `held` is zero in all but `held`.
+    """
+
+    __table_args__ = (
+        Index("dispute_of_payer", "src_account", "business_day"),
+        Index(
+            "dispute_open",
+            "dest_account",
+            sqlite_where=Column("state").in_(("asked", "held")),
+            postgresql_where=Column("state").in_(("asked", "held")),
+        ),
+        Index("dispute_due", "state", "due_at"),
+    )
+
+    id: str = Field(primary_key=True)  # the intent of asking, and of giving back
+    ref: str = Field(unique=True)  # of the payment
+    tx_hash: str = Field(index=True)  # likewise
+    src_account: str  # who paid, and asks
+    dest_account: str  # who received, and is asked …
+    dest_msisdn: str  # … under the number that was paid
+    currency: str
+    amount: int = Field(sa_column=_big())
+    held: int = Field(sa_column=_big())
+    state: str
+    business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was asked
+    asked_at: int = Field(sa_column=_big())  # ms
+    due_at: int = Field(sa_column=_big())  # ms: when the hold ends (held), or the dispute (asked)
+    answer_by: int = Field(sa_column=_big())  # ms: when the dispute ends
+    closed_at: int | None = Field(default=None, sa_column=_big(nullable=True))  # ms
+    movement: int = Field(
+        default=0, sa_column=_big(default=0)
+    )  # the receiver's, of its last change
 
 
 class Receipt(SQLModel, table=True):
@@ -347,10 +386,10 @@ class Heard(SQLModel, table=True):
 class Challenge(SQLModel, table=True):
     """A payment asked for by SMS, waiting for `YES <code> <PIN>` from the same number."""
 
-    msisdn: str = Field(primary_key=True)  # one at a time: a new one replaces the older
+    msisdn: str = Field(primary_key=True)
+    form: str = Field(primary_key=True)  # one of each at a time: a new one replaces the older
     intent_id: str
     code_mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # keyed hash of the code
-    form: str
     answers: str = Field(sa_column=Column(Text, nullable=False))  # JSON, no PIN
     wrong_codes: int = 0
     expires_at: int = Field(sa_column=_big())  # ms

@@ -1,0 +1,129 @@
+"""What became of a payment: the last of a number, made or received, or one named by its ref.
+
+Also whether it may still be asked back (`disputable`). One operation; it changes nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row, bindparam, select
+
+from gateway.desk import listings
+from gateway.desk.disputable import DisputeTerms, disputable
+from gateway.desk.listings import Banks
+from gateway.desk.times import from_ms
+from gateway.stores.tables import Receipt, Transfer, Wallet, table_of
+from menus.disputes import PaidOut
+from menus.effects import LastPaidOut, LastPayment, NoPayment, PaymentState
+from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
+
+_WALLET, _TRANSFER, _RECEIPT = table_of(Wallet), table_of(Transfer), table_of(Receipt)
+_STATES: Final = {
+    "signed": PaymentState.IN_PROGRESS,
+    "committed": PaymentState.PAID,
+    "rejected": PaymentState.NOT_PAID,
+    "cancelled": PaymentState.NOT_PAID,
+    "expired": PaymentState.NOT_PAID,
+}
+
+Last = LastPayment | LastPaidOut | NoPayment
+
+
+class Asked(NamedTuple):
+    """Whose payment; empty `ref`: the last."""
+
+    number: str
+    ref: str
+
+
+_OUT = (
+    select(
+        _TRANSFER.c.state,
+        _TRANSFER.c.ref,
+        _TRANSFER.c.currency,
+        _TRANSFER.c.amount,
+        _TRANSFER.c.dest_account,
+        _TRANSFER.c.dest_msisdn,
+        _TRANSFER.c.beneficiary,
+        _TRANSFER.c.created_at,
+    )
+    .where(_TRANSFER.c.src_account == bindparam("account"))
+    .order_by(_TRANSFER.c.created_at.desc(), _TRANSFER.c.ref)
+    .limit(1)
+)
+_IN = (
+    select(
+        _RECEIPT.c.ref,
+        _RECEIPT.c.currency,
+        _RECEIPT.c.amount,
+        _RECEIPT.c.src_account,
+        _RECEIPT.c.at,
+    )
+    .where(_RECEIPT.c.account_id == bindparam("account"))
+    .order_by(_RECEIPT.c.at.desc(), _RECEIPT.c.ref)
+    .limit(1)
+)
+_OUT_NAMED = _OUT.where(_TRANSFER.c.ref == bindparam("ref"))
+_IN_NAMED = _IN.where(_RECEIPT.c.ref == bindparam("ref"))
+_ACCOUNT = select(_WALLET.c.account_id).where(
+    _WALLET.c.msisdn == bindparam("number"), _WALLET.c.state != "closed"
+)
+_OTHER = select(_WALLET.c.name, _WALLET.c.msisdn).where(
+    _WALLET.c.account_id == bindparam("account")
+)
+
+
+def last_payments(
+    banks: Banks,
+    terms: DisputeTerms,
+    now_ms: int,
+    connection: Connection,
+    items: Sequence[Asked],
+) -> list[Last]:
+    """The most recent payment of each, made or received, or the one of theirs that is named."""
+    return [_last_payment(banks, terms, now_ms, connection, asked) for asked in items]
+
+
+def _last_payment(
+    banks: Banks, terms: DisputeTerms, now_ms: int, connection: Connection, asked: Asked
+) -> Last:
+    account = connection.execute(_ACCOUNT, {"number": asked.number}).scalar()
+    named = {"ref": asked.ref} if asked.ref else {}
+    outgoing, incoming = (_OUT_NAMED, _IN_NAMED) if named else (_OUT, _IN)
+    out = connection.execute(outgoing, {"account": account, **named}).first()
+    received = connection.execute(incoming, {"account": account, **named}).first()
+    if out is not None and (received is None or out.created_at >= received.at):
+        if account and disputable(connection, terms, out.ref, account, now_ms):
+            return LastPaidOut(_paid_out(connection, out))
+        return LastPayment(
+            _STATES[out.state],
+            out.ref,
+            Money(Currency(out.currency), out.amount),
+            shown_other("", banks.paid(out))
+            if out.beneficiary
+            else _other(banks, connection, out.dest_account),
+            from_ms(out.created_at),
+        )
+    if received is None:
+        return NoPayment()
+    return LastPayment(
+        PaymentState.RECEIVED,
+        received.ref,
+        Money(Currency(received.currency), received.amount),
+        _other(banks, connection, received.src_account),
+        from_ms(received.at),
+    )
+
+
+def _paid_out(connection: Connection, out: Row[*tuple[Any, ...]]) -> PaidOut:
+    name = connection.execute(_OTHER, {"account": out.dest_account}).scalar()
+    amount, to = Money(Currency(out.currency), out.amount), Msisdn(out.dest_msisdn)
+    return PaidOut(out.ref, amount, masked_name(name or ""), to, from_ms(out.created_at))
+
+
+def _other(banks: Banks, connection: Connection, account_id: str) -> str:
+    row = connection.execute(_OTHER, {"account": account_id}).first()
+    if row:
+        return shown_other(masked_name(row.name), Msisdn(row.msisdn))
+    numbers = [Msisdn(number) for number, _ in listings.of_accounts(connection, [account_id])]
+    return shown_other(banks.elsewhere(account_id), numbers[0] if numbers else None)
