@@ -156,7 +156,8 @@ class GivesBack(_Chosen):
 
     @property
     def yes(self) -> bool:
-        return self == AGREED
+        return self.id == "yes"
 
-
-AGREED: Final = GivesBack("yes")
+    @classmethod
+    def agreed(cls) -> "GivesBack":
+        return cls("yes")

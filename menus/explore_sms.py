@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from menus.explore import Findings, Path, Problem, Seen, Spoken, outcomes
-from menus.forms import Catalogue, about
+from menus.forms import Catalogue, Opening, about
 from menus.kinds import Pin
 from menus.people import ALSO_WRITTEN, PIN, WRITTEN, Person
 from menus.sms import Asks, Challenge, Confirmation, Reply, Said, SmsEngine
@@ -28,6 +28,8 @@ def write_everything(
     visit = _Visit(SmsEngine(texts, catalogue), texts, found, person, language)
     for text in (*_commands(catalogue), *ALSO_WRITTEN):
         visit.take((text or "nothing",), partial(visit.engine.hear, text, person.facts))
+    if waiting := catalogue.waiting(person.facts):
+        visit.agree(waiting)
 
 
 def _commands(catalogue: Catalogue) -> Iterator[str]:
@@ -68,6 +70,23 @@ class _Visit:
                 self._challenged(place, said, path)
             case Confirmation():
                 self.take((*path, "wrong code"), partial(self.engine.no_challenge, facts))
+
+    def agree(self, waiting: Opening) -> None:
+        """Answer the SMS by which a question was put before it is met in a session."""
+        form = about(waiting.cls)
+        given = {name: value.dump() for name, value in waiting.given.items()}
+        for question in form.questions:
+            if question.field not in given and (agreed := question.kind.agreed()):
+                given[question.field] = agreed.dump()
+        confirmed = partial(
+            self.engine.confirmed,
+            form.name,
+            given,
+            waiting.intent or "",
+            Pin(PIN),
+            self._person.facts,
+        )
+        self.take((form.name, "YES"), confirmed)
 
     def _challenged(self, place: str, said: Challenge, path: Path) -> None:
         (code,) = worst(str, "code")

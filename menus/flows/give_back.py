@@ -5,7 +5,7 @@ Asked before the menu of the next dial, and by SMS, where `YES <code> <PIN>` agr
 
 from typing import Annotated, assert_never
 
-from menus.disputes import AGREED, AskedBack, GivesBack
+from menus.disputes import AskedBack, GivesBack
 from menus.effects import (
     Committed,
     DisputeOver,
@@ -33,7 +33,8 @@ from menus.kinds import FORGOTTEN, Pin
 
 def agreed(context: Context) -> bool:
     """Is the money to go back? Keeping it takes no PIN."""
-    return context.answer(GivesBack) == AGREED
+    answer = context.answer(GivesBack)
+    return answer is not None and answer.yes
 
 
 @form("give_back")

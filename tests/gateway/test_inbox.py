@@ -1,23 +1,27 @@
 """One SMS: acted upon once, answered, and never paying without its code."""
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from structlog.testing import capture_logs
 
 from gateway.carriers.carrier import SmsMo, Unheard
+from gateway.codes import code_mac
 from gateway.inbox import CODE_MS, Inbox
 from gateway.meters import Meters
 from gateway.origin import Origin
-from gateway.stores.tables import Message, table_of
+from gateway.stores.tables import Challenge, Message, table_of
+from menus.disputes import AskedBack
 from menus.effects import (
     Balance,
     Committed,
     Effect,
     FindPayee,
+    GiveBack,
     InProgress,
     Outcome,
     PayeeFound,
@@ -25,7 +29,7 @@ from menus.effects import (
     Transfer,
 )
 from menus.facts import Facts, Service, WalletFacts
-from menus.kinds import Currency, Money, Msisdn
+from menus.kinds import Currency, Money, Msisdn, Pin
 from menus.limits import Caps, Used, sendable
 from menus.sms import SmsEngine
 from menus.text.load import load_texts
@@ -84,7 +88,7 @@ class World:
                 return PayeeFound(to, "85512345602@bank", "C*** T***")
             case ReadBalance():
                 return Balance((Money(Currency.KHR, 400_000),), None)
-            case Transfer():
+            case GiveBack() | Transfer():
                 left = Money(Currency.KHR, 395_000)
                 return self.outcome or Committed("REF", effect.to, "C***", effect.amount, left)
         raise TypeError(effect)
@@ -234,3 +238,28 @@ async def test_nothing_of_a_pin_or_its_text_is_stored(world, database_url, sql):
         return [[list(map(tuple, connection.execute(select(table)))) for table in tables]]
 
     assert "730264" not in str(await sql.run(everything, [None]))
+
+
+async def test_a_code_for_giving_back_waits_beside_the_code_of_a_payment(world):
+    asked = AskedBack("dispute-1", "R7", Money(Currency.KHR, 700), "", THIDA, "85512345602@bank")
+    row = {
+        "msisdn": DARA.e164,
+        "form": "give_back",
+        "intent_id": "dispute-1",
+        "code_mac": code_mac(Macs(), DARA, "dispute-1", "90210"),
+        "answers": json.dumps({"asked": asked.dump(), "answer": "yes"}),
+        "wrong_codes": 0,
+        "expires_at": int(world.clock.now().timestamp() * 1000) + 2 * CODE_MS,
+    }
+
+    def store(connection, _):
+        return [connection.execute(insert(table_of(Challenge)), [row]).rowcount]
+
+    await world.sql.run(store, [None])
+    await world.send("SEND 2000 012345602")
+    await world.send("YES 90210 730264")
+    back = [effect for effect, _ in world.asked if isinstance(effect, GiveBack)]
+    assert back == [GiveBack("dispute-1", THIDA, asked.account_id, asked.amount, Pin("730264"))]
+    assert world.transfers == []
+    await world.send(f"YES {await world.code()} 730264")
+    assert len(world.transfers) == 1

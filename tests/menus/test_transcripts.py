@@ -10,6 +10,7 @@ import pytest
 from talk import KHR_CAPS, NOW, USD_CAPS
 
 import sim.people
+from menus.disputes import AskedBack, PaidOut
 from menus.effects import (
     Balance,
     ChangePin,
@@ -17,13 +18,19 @@ from menus.effects import (
     Committed,
     Compare,
     Different,
+    Dispute,
+    Disputed,
     Effect,
     FindPayee,
+    GiveBack,
     Keep,
+    KeepMoney,
     Kept,
     KeyRenewed,
     LanguageSet,
+    LastPaidOut,
     LastPayment,
+    MoneyKept,
     NoOwnerYet,
     NoPayment,
     OpenWallet,
@@ -42,7 +49,16 @@ from menus.effects import (
 from menus.engine import Engine, Facts, Service, State, WalletFacts
 from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
 from menus.limits import Used, sendable
-from menus.receipts import Invitation, Opened, PinChangedNotice, Received, Sent
+from menus.receipts import (
+    AskedBackNotice,
+    GivenBack,
+    Invitation,
+    NotGivenBack,
+    Opened,
+    PinChangedNotice,
+    Received,
+    Sent,
+)
 from menus.sms import Asks, Challenge, Confirmation, SmsEngine
 from menus.text.load import load_texts
 from sim.perform import Answer, Cue, perform
@@ -65,7 +81,8 @@ class Person:
     dollars: bool = False
     pin: str | None = None  # None: no wallet
     holds: dict[Currency, int] = field(default_factory=dict)
-    last: LastPayment | NoPayment = field(default_factory=NoPayment)
+    last: LastPayment | LastPaidOut | NoPayment = field(default_factory=NoPayment)
+    asked_back: list[AskedBack] = field(default_factory=list)
     inbox: list[str] = field(default_factory=list)
     saved: str = "null"  # the dumped state, as a session store would keep it
     in_session: bool = False
@@ -102,6 +119,7 @@ class Town:
             has_pin=person.pin is not None,
             waits=person.waits,
             sendable={c: sendable(CAPS[c], Used(), person.holds.get(c, 0)) for c in CAPS},
+            asked_back=person.asked_back[0] if person.asked_back else None,
         )
         return Facts(
             person.msisdn, self.at, f"id-{self.ids}", person.language, wallet or None, SERVICE
@@ -163,7 +181,7 @@ class Town:
 
     # --- the desk
 
-    def carry_out(self, effect: Effect, person: Person) -> Outcome:  # noqa: C901, PLR0911 - one line each
+    def carry_out(self, effect: Effect, person: Person) -> Outcome:  # noqa: C901, PLR0911, PLR0912 - one line each
         match effect:
             case Keep(_, pin):
                 self.kept[token := f"token-{len(self.kept)}"] = pin.digits
@@ -196,6 +214,21 @@ class Town:
                 return PinChanged()
             case Transfer():
                 return self._wrong(person, effect.pin.digits) or self._pay(person, effect)
+            case Dispute(intent):
+                return self._wrong(person, effect.pin.digits) or self._dispute(person, intent)
+            case GiveBack(dispute, to, account_id, amount, pin):
+                if wrong := self._wrong(person, pin.digits):
+                    return wrong
+                del person.asked_back[0]
+                pay = Transfer(dispute, to, account_id, amount, again=True, pin=pin)
+                return self._pay(person, pay, GivenBack)
+            case KeepMoney():
+                asked = person.asked_back.pop(0)
+                name = masked_name(person.name)
+                told = NotGivenBack(asked.ref, asked.amount, person.msisdn, name)
+                payer = self.people[asked.payer.e164]
+                payer.inbox.append(told.say(TEXTS, payer.language))
+                return MoneyKept()
             case ReadBalance():
                 shown = [c for c in CAPS if c is Currency.KHR or person.dollars]
                 return Balance(tuple(Money(c, person.holds.get(c, 0)) for c in shown), None)
@@ -206,7 +239,21 @@ class Town:
         person.wrong = 0 if pin == person.pin else person.wrong + 1
         return WrongPin(3 - person.wrong) if person.wrong else None
 
-    def _pay(self, person: Person, effect: Transfer) -> Committed:
+    def _dispute(self, person: Person, intent: str) -> Disputed:
+        paid = person.last.payment
+        to, name, payer = self.people[paid.to.e164], masked_name(person.name), person.msisdn
+        asked = AskedBack(intent, paid.ref, paid.amount, name, payer, f"{payer.e164}@bank")
+        to.asked_back.append(asked)
+        answers = {"asked": asked.dump(), "answer": "yes"}
+        to.challenge = (Challenge("give_back", answers, intent, ""), "4822")
+        told = AskedBackNotice(paid.ref, paid.amount, payer, name, "4822", "*855#", self.at)
+        to.inbox.append(told.say(TEXTS, to.language))
+        person.last = LastPayment(PaymentState.PAID, paid.ref, paid.amount, paid.other, paid.at)
+        return Disputed()
+
+    def _pay(
+        self, person: Person, effect: Transfer, receipt: type[Received] = Received
+    ) -> Committed:
         to, amount = self.people[effect.to.e164], effect.amount
         ref = f"REF{self.ids:05}"
         for one, sign in ((person, -1), (to, 1)):
@@ -217,7 +264,7 @@ class Town:
         left = Money(amount.currency, CAPS[amount.currency].day - amount.minor)
         sent = Sent(ref, amount, to.msisdn, to_name, self.at, balance, left)
         received: Received | Invitation
-        received = Received(ref, amount, person.msisdn, from_name, self.at, theirs)
+        received = receipt(ref, amount, person.msisdn, from_name, self.at, theirs)
         if to.pin is None:
             to.waits, until = True, self.at + timedelta(days=SERVICE.unclaimed_days)
             received = Invitation(
@@ -225,11 +272,11 @@ class Town:
             )
         person.inbox.append(sent.say(TEXTS, person.language))
         to.inbox.append(received.say(TEXTS, to.language))
-        shown_to, shown_from = (
-            shown_other(to_name, to.msisdn),
-            shown_other(from_name, person.msisdn),
-        )
-        person.last = LastPayment(PaymentState.PAID, ref, amount, shown_to, self.at)
+        shown_from = shown_other(from_name, person.msisdn)
+        person.last = LastPaidOut(PaidOut(ref, amount, to_name, to.msisdn, self.at))
+        if to.waits:  # nobody to ask yet
+            shown_to = shown_other(to_name, to.msisdn)
+            person.last = LastPayment(PaymentState.PAID, ref, amount, shown_to, self.at)
         to.last = LastPayment(PaymentState.RECEIVED, ref, amount, shown_from, self.at)
         return Committed(ref, to.msisdn, to_name, amount, balance)
 
