@@ -3,13 +3,12 @@
 from typing import Any
 
 from clocks import FakeClock, seeded
-from custody_parts import PIN, TEXTS, make_vault
+from custody_parts import PIN, make_vault
 from money_parts import Desk, fetch
 
-from gateway.desk.dispute_rows import Terms
+from gateway.desk.disputable import DisputeTerms
 from gateway.desk.disputes import Disputes
 from gateway.desk.reads import Reads
-from gateway.desk.receipts import Receipts
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Challenge, table_of
 from gateway.stores.tables import Dispute as DisputeTable
@@ -17,8 +16,7 @@ from menus.disputes import AskedBack
 from menus.effects import Dispute, GiveBack, KeepMoney, ReadLastPayment
 from menus.kinds import Msisdn, Pin
 
-HOUR_MS = 60 * 60 * 1000
-TERMS = Terms(24 * HOUR_MS, 24 * HOUR_MS, 72 * HOUR_MS, per_day=3)
+TERMS = DisputeTerms()
 DISPUTE, CHALLENGE = table_of(DisputeTable), table_of(Challenge)
 
 
@@ -26,15 +24,16 @@ class DisputeDesk(Desk):
     """A process's money rooms, and the one that asks for money back."""
 
     def __init__(
-        self, sql: Sql, ledger: Any, clock: FakeClock, terms: Terms = TERMS, **rooms: Any
+        self, sql: Sql, ledger: Any, clock: FakeClock, terms: DisputeTerms = TERMS, **rooms: Any
     ) -> None:
         super().__init__(sql, ledger, clock, **rooms)
         self.vault = make_vault()
         self.disputes = Disputes(
             sql,
             self.pins,
-            Receipts(TEXTS, self.limits, self.transfers._banks, "*855#"),
+            self.receipts,
             terms,
+            journal=self.journal,
             macs=self.vault,
             queued=lambda: None,
             clock=clock,
@@ -54,9 +53,11 @@ class DisputeDesk(Desk):
         known = await self.reads.facts(number)
         return known.wallet.asked_back if known.wallet else None
 
-    async def agree(self, number: Msisdn, to: AskedBack, *, pin: Pin = PIN) -> Any:
+    async def agree(
+        self, number: Msisdn, to: AskedBack, *, pin: Pin = PIN, wait_s: float = 3.0
+    ) -> Any:
         effect = GiveBack(to.dispute, to.payer, to.account_id, to.amount, pin)
-        return await self.transfers.give_back(effect, self.origin(number))
+        return await self.transfers.give_back(effect, self.origin(number, wait_s=wait_s))
 
     async def keep(self, number: Msisdn, dispute: str) -> Any:
         return await self.disputes.keep(KeepMoney(dispute), self.origin(number))
