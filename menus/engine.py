@@ -84,14 +84,15 @@ class Engine:
             return self._offer(State(offer=(previous.offer or previous.dump())), facts)
         return self._arrive(facts)
 
-    def open(self, facts: Facts, opening: Opening, *, language: str | None = None) -> Turn:
+    def open(self, facts: Facts, opening: Opening, *, after: State = State()) -> Turn:  # noqa: B008 - a tuple
         """Begin at a form prefilled from something stored, whose id is the intent."""
         form = about(opening.cls)
         state = opened(form)._replace(
             answers={name: value.dump() for name, value in opening.given.items()},
             given=tuple(opening.given),
             intent=Minted(opening.intent, GIVEN) if opening.intent else None,
-            language=language,
+            language=after.language,
+            consumed=after.consumed,
         )
         return self._go_on(state, form, facts)
 
@@ -323,7 +324,7 @@ class Engine:
     def _follow(self, state: State, form: Form, page: Page, facts: Facts) -> Turn:
         """Go where a reply says."""
         if page.opens and self._offers(page.opens, facts):
-            return self.open(facts, page.opens, language=state.language)
+            return self.open(facts, page.opens, after=state)
         if page.then is None:
             return self._screens.end(state, page.key, facts, page.holes)
         reason = Refusal(page.key, page.holes) if page.key else None

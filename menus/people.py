@@ -88,7 +88,7 @@ def people(language: str) -> tuple[Person, ...]:
         "without a PIN": WalletFacts("open", has_pin=False, sendable=_sendable()),
         "unclaimed": WalletFacts("open", has_pin=False, waits=True, sendable=_sendable()),
         "held": WalletFacts("held", sendable=_sendable()),
-        **{f"asked back by {it.name or 'somebody'}": _asked(it) for it in AskedBack.worst()},
+        **{f"asked back by {it.name}": _asked(it) for it in AskedBack.worst() if it.name},
         **{f"at limit {kind}": _limited(kind) for kind in LimitKind},
         **{f"paid before, settled {settled}": _repeating(settled) for settled in (True, False)},
     }

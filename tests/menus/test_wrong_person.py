@@ -79,6 +79,12 @@ def test_every_outcome_of_asking_back_has_been_tried_above():
     assert tried == set(about(DisputeForm).outcomes)
 
 
+def test_it_may_be_dialled_at_once():
+    phone = Phone(world=looking()).dial("3")
+    assert phone.screen.startswith("Sent 5,000 KHR: C*** T***")
+    assert phone.turn.consumed == 1, "what was dialled is no answer to what is asked now"
+
+
 def test_who_only_wanted_to_look_goes_back_to_the_menu():
     phone = Phone(world=looking()).dial().type("3", "0")
     assert phone.screen.startswith("1 Send money")
