@@ -279,7 +279,7 @@ class Dispute(SQLModel, table=True):
 
     id: str = Field(primary_key=True)  # the intent of asking, and of giving back
     ref: str = Field(unique=True)  # of the payment
-    tx_hash: str = Field(index=True)  # likewise
+    tx_hash: str = Field(unique=True)  # likewise
     src_account: str  # who paid, and asks
     dest_account: str  # who received, and is asked …
     dest_msisdn: str  # … under the number that was paid

@@ -86,11 +86,12 @@ class Custody:
         *,
         recoveries: int = 20,
         maker: Callable[[Vault], Maker] | None = None,
+        desk: type[Desk] = Desk,
     ) -> None:
         self.sql, self.ledger, self.clock, self.name = sql, ledger, clock, name
         self.vault = make_vault(seed=f"vault/{name}")
         made_by = maker(self.vault) if maker else None
-        self.desk = Desk(sql, ledger, clock, seed=name, maker=made_by)
+        self.desk = desk(sql, ledger, clock, seed=name, maker=made_by)
         self.renewals = Renewals(
             sql,
             vault=self.vault,

@@ -181,7 +181,8 @@ async def test_agreement_refusal_and_expiry_at_once_end_in_exactly_one(desk, sql
     async with desk.running():
         await desk.ask(DARA, await paid(desk))
         asked = await desk.asked(THIDA)
-        await clock.advance(3 * DAY_S)
+    await clock.advance(3 * DAY_S)
+    async with desk.running():
         agreed, kept, _ = await asyncio.gather(
             desk.agree(THIDA, asked), desk.keep(THIDA, asked.dispute), desk.disputes.end_due()
         )
@@ -226,7 +227,7 @@ async def test_of_spent_money_nothing_is_held_and_it_is_asked_all_the_same(lite,
 
 
 async def test_nothing_is_held_where_holding_is_switched_off(sqlite_sql, clock, lite, ledger):
-    desk = DisputeDesk(sqlite_sql, ledger, clock, dataclasses.replace(TERMS, hold_ms=0))
+    desk = DisputeDesk(sqlite_sql, ledger, clock, dataclasses.replace(TERMS, hold_hours=0))
     async with desk.running():
         await desk.ask(DARA, await paid(desk))
         assert await holding(sqlite_sql, THIDA) == (55_000, 0, 0)

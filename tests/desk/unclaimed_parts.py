@@ -7,7 +7,7 @@ from typing import Any
 
 from clocks import FakeClock, seeded
 from custody_parts import WALLET
-from money_parts import MESSAGE, account, fetch, khr, person
+from money_parts import MESSAGE, Desk, account, fetch, khr, person
 from replacement_parts import Custody, KeyedLedger
 
 from gateway.desk.blocks import start_cursor
@@ -96,11 +96,17 @@ class Town(Custody):
         *,
         terms: Terms = Terms(),  # noqa: B008 - frozen
         opener: SigningKey = OPENER,
+        desk: type[Desk] = Desk,
     ) -> None:
         bank = Bank("bank", opener)
         chance = seeded(f"made/{name}")
         super().__init__(
-            sql, ledger, clock, name, maker=lambda vault: Maker(bank, vault, chance, terms)
+            sql,
+            ledger,
+            clock,
+            name,
+            maker=lambda vault: Maker(bank, vault, chance, terms),
+            desk=desk,
         )
         self.directory = Directory(sql, clock, unclaimed=terms.days > 0)
         self.wallets = Wallets(

@@ -233,7 +233,14 @@ class Town:
                 shown = [c for c in CAPS if c is Currency.KHR or person.dollars]
                 return Balance(tuple(Money(c, person.holds.get(c, 0)) for c in shown), None)
             case ReadLastPayment():
-                return person.last
+                return self._last(person)
+
+    def _last(self, person: Person) -> LastPaidOut | LastPayment | NoPayment:
+        last = person.last
+        if isinstance(last, LastPaidOut) and self.people[last.payment.to.e164].waits:
+            paid = last.payment  # whose receiver cannot be asked yet
+            return LastPayment(PaymentState.PAID, paid.ref, paid.amount, paid.other, paid.at)
+        return last
 
     def _wrong(self, person: Person, pin: str) -> WrongPin | None:
         person.wrong = 0 if pin == person.pin else person.wrong + 1
@@ -274,9 +281,6 @@ class Town:
         to.inbox.append(received.say(TEXTS, to.language))
         shown_from = shown_other(from_name, person.msisdn)
         person.last = LastPaidOut(PaidOut(ref, amount, to_name, to.msisdn, self.at))
-        if to.waits:  # nobody to ask yet
-            shown_to = shown_other(to_name, to.msisdn)
-            person.last = LastPayment(PaymentState.PAID, ref, amount, shown_to, self.at)
         to.last = LastPayment(PaymentState.RECEIVED, ref, amount, shown_from, self.at)
         return Committed(ref, to.msisdn, to_name, amount, balance)
 

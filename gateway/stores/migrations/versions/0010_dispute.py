@@ -31,8 +31,8 @@ def upgrade() -> None:
         sa.Column("movement", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("ref"),
+        sa.UniqueConstraint("tx_hash"),
     )
-    op.create_index(op.f("ix_dispute_tx_hash"), "dispute", ["tx_hash"])
     op.create_index("dispute_of_payer", "dispute", ["src_account", "business_day"])
     op.create_index(
         "dispute_open",
