@@ -7,8 +7,8 @@ from gateway import accepted, follower, handlers, inbox, sender
 from gateway.desk import (
     attempts,
     endings,
+    last_payment,
     placing,
-    reads,
     transfers,
     waiters,
 )
@@ -114,12 +114,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mistake("Last payment knows only paid and not paid", seed=2)
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(reads._STATES, "signed", PaymentState.NOT_PAID)
+    patch.setitem(last_payment._STATES, "signed", PaymentState.NOT_PAID)
 
 
 @mistake("Last payment takes a refusal for a payment", seed=4)
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(reads._STATES, "rejected", PaymentState.PAID)
+    patch.setitem(last_payment._STATES, "rejected", PaymentState.PAID)
 
 
 # ---- PINs and conversations

@@ -119,6 +119,8 @@ def _counters_equal(history: History) -> Iterator[str]:
         if row["state"] == "signed":
             going[row["src_account"]] += row["amount"]
             coming[row["dest_account"]] += row["amount"]
+    for row in history.rows["dispute"]:
+        going[row["dest_account"]] += row["held"]
     for row in history.rows["holding"]:
         under_way = going[row["account_id"]], coming[row["account_id"]]
         if row["currency"] == "KHR" and (row["outgoing"], row["incoming"]) != under_way:

@@ -9,7 +9,8 @@ from judging import WRONG_PINS_MOST, agreed, paid, promise, told
 
 LOCKED_S = 30 * 60
 AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
-REF = re.compile(r"\b[Rr]ef ([0-9A-Z]{8})\b")
+# Without the word after a date: where the last payment may be asked back there is no room for it.
+REF = re.compile(r"\b(?:[Rr]ef|\d\d/\d\d) ([0-9A-Z]{8})\b")
 AMOUNT = re.compile(r"([\d,]+) KHR")
 # What says that the payment just agreed to was not made.
 NOT_MADE = re.compile(
@@ -136,7 +137,7 @@ def _gist(text: str) -> tuple[str, str]:
 def _last_payment_true(history: History) -> Iterator[str]:
     moved = {one.ref for one in history.moved}
     for at_s, number, _, page in history.of("page"):
-        for words, there in (("Not sent:", False), ("Sent:", True), ("Received:", True)):
+        for words, there in (("Not sent:", False), ("Sent", True), ("Received:", True)):
             if page and page.startswith(words) and (REF.findall(page)[0] in moved) is not there:
                 yield f"{number} at {at_s:.3f}: {page!r}"
 

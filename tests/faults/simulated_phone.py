@@ -178,7 +178,8 @@ class Phone:
         if call.page and "1 Send money" in call.page:
             line = next(line for line in call.page.splitlines() if line.endswith(item))
             await call.type(line.split()[0])
-        page = call.page if call.ended else None
+        asks = "Wrong person" in (call.page or "")  # below what is told, which is left at that
+        page = call.page if call.ended or asks else None
         self._town.note("looked", self.person.number, page)
         return page
 

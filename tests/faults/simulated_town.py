@@ -38,7 +38,10 @@ DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
 # After the weather has cleared up everything must have ended by then: a message may wait for 15
 # minutes, and an idle ledger must make a dozen blocks before what it never took is expired.
 SETTLED_S = 1_100.0
-TABLES = ("transfer", "submission", "holding", "counter", "receipt", "message", "wallet", "attempt")
+TABLES = (
+    *("transfer", "submission", "holding", "counter", "dispute"),
+    *("receipt", "message", "wallet", "attempt"),
+)
 
 
 def live(seed: int) -> History:
