@@ -44,7 +44,7 @@ RIEL = Money(Currency.KHR, 5000)
 PAID = PaidOut("R7", RIEL, "C*** T***", CHAN, NOW)
 ASKED = AskedBack("dispute-1", "R7", RIEL, "C*** T***", CHAN, "a@bank")
 OWING = replace(SOK, wallet=replace(OPEN, asked_back=ASKED))
-QUESTION = "C*** T*** ..602 sent 5,000 KHR by mistake\n1 Give back\n2 Keep it\n0 Back"
+QUESTION = "C*** T*** ..602 says 5,000 KHR was a mistake\n1 Give back\n2 Keep it\n0 Back"
 
 
 def looking(*outcomes):
@@ -127,7 +127,7 @@ def test_what_is_dialled_at_once_is_done_first():
 def test_whoever_has_no_language_pin_or_open_wallet_is_not_asked():
     wallets = (replace(OWING.wallet, has_pin=False), replace(OWING.wallet, state="held"))
     for facts in (*(replace(OWING, wallet=wallet) for wallet in wallets), SOK):
-        assert "by mistake" not in Phone(facts).dial().screen
+        assert "a mistake" not in Phone(facts).dial().screen
     assert Phone(replace(OWING, language=None)).dial().screen.startswith("Your language?")
 
 
