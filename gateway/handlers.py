@@ -179,6 +179,9 @@ class Handlers:
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self._going_on.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, (StoreUnavailable, Overloaded)):
+            LOG.warning("a part does not answer", error=error)
+        elif error:
             self._meters.faults.labels("handlers").inc()
             LOG.error("an effect failed", error=error)

@@ -19,7 +19,8 @@ from virtual_time import VirtualLoop
 import gateway.app
 from gateway import sender
 from gateway.config import Settings
-from gateway.desk import outbox
+from gateway.desk import outbox, returns
+from gateway.desk.journal import Journal
 from gateway.kek import Kek
 from gateway.key_files import make_key_files
 from gateway.stores.engines import open_engine
@@ -52,10 +53,16 @@ PEOPLE = (
     Person("+85512345602", "519348", 3_300),
     Person("+85512345603", "846153", 14_000),
 )
+# Without a wallet, until they open one or somebody pays them.
+STRANGERS = (
+    Person("+85512345606", "284617", 0),
+    Person("+85512345607", "617395", 0),
+)
 ELSEWHERE = Person("+85512345609", "", 0)  # with a wallet at another bank
 GIVER = "giver@wing"
 IDLE_S = 4.0  # an outbox that is not poked looks so often what others have left …
 SENDER_IDLE_S = 15.0  # … and a sender
+SWEEP_S = 4.0  # and who looks for unclaimed money looks more often, so that he meets its owner
 # So little that a few payments reach every one of them.
 CAPS = {
     "least": 100,
@@ -66,6 +73,10 @@ CAPS = {
     "held": 16_000,
     "sms_most": 2_000,
 }
+# Of wallets that nobody has claimed: how much they are sent, and when it goes back; and how many
+# of them one sender may have made in a day.
+UNCLAIMED = {"most": 3_000, "held": 5_000, "days": 1, "wallets": 1}
+UNCLAIMED_CAPS = {**CAPS, "most": UNCLAIMED["most"], "held": UNCLAIMED["held"]}
 Held = dict[tuple[str, str], int]
 """Minor units by account and asset."""
 
@@ -89,9 +100,17 @@ def settings() -> Settings:
         kek_file=folder / "keys" / "kek.toml",
         limits_file=folder / "limits.toml",
         member_banks=("wing=Wing",),
+        unclaimed_days=UNCLAIMED["days"],
+        unclaimed_wallets_per_day=UNCLAIMED["wallets"],
         argon2_ops=1,
         argon2_mib=1,
     )
+
+
+def journal() -> Journal:
+    """Of a world's movements, read by nobody who lives in it."""
+    chance = Random("audit").randbytes
+    return Journal(Vault(Kek.load(settings().kek_file), chance, None, cost=Cost(1, 8)), chance)
 
 
 class Database:
@@ -133,14 +152,16 @@ def database() -> Database:
 def thrift():
     """Thousands of worlds are dear: no logs, no file read twice, fewer looks for nothing."""
     app, before = gateway.app, structlog.get_config()
-    loads, idle_s = (app.load_texts, app.load_limits), (outbox.IDLE_S, sender.IDLE_S)
+    loads = app.load_texts, app.load_limits
+    idle_s = outbox.IDLE_S, sender.IDLE_S, returns.EVERY_S
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     app.load_texts, app.load_limits = map(_kept, loads)
-    outbox.IDLE_S, sender.IDLE_S = IDLE_S, SENDER_IDLE_S
+    outbox.IDLE_S, sender.IDLE_S, returns.EVERY_S = IDLE_S, SENDER_IDLE_S, SWEEP_S
     try:
         yield
     finally:
-        (app.load_texts, app.load_limits), (outbox.IDLE_S, sender.IDLE_S) = loads, idle_s
+        app.load_texts, app.load_limits = loads
+        outbox.IDLE_S, sender.IDLE_S, returns.EVERY_S = idle_s
         structlog.configure(**before)
 
 
@@ -156,11 +177,20 @@ def _folder() -> Path:
     folder = Path(kept.name)
     for _ in make_key_files(folder / "keys", Random("keys").randbytes):
         pass
-    riel = "".join(f'{name} = "{cap:,}"\n' for name, cap in CAPS.items())
-    counts = f'count_per_day = "{CAPS["count_per_day"]}"'
-    limits = riel.replace(counts, counts.replace('"', ""))
-    (folder / "limits.toml").write_text(f"[basic.KHR]\n{limits}\n[basic.USD]\n{limits}")
+    (folder / "limits.toml").write_text(
+        "\n".join(
+            f"[{tier}.{currency}]\n{_limits(caps)}"
+            for tier, caps in (("basic", CAPS), ("unclaimed", UNCLAIMED_CAPS))
+            for currency in ("KHR", "USD")
+        )
+    )
     return folder
+
+
+def _limits(caps: dict[str, int]) -> str:
+    counts = {"count_per_day": str(caps["count_per_day"])}
+    written = {name: f'"{cap:,}"' for name, cap in caps.items()} | counts
+    return "".join(f"{name} = {cap}\n" for name, cap in written.items())
 
 
 @cache
@@ -172,6 +202,7 @@ def _template() -> sqlite3.Connection:
     rows = [(table_of(model), row) for person in PEOPLE for model, row in _rows(person)]
     elsewhere = {"bank": "wing", "account_id": f"{ELSEWHERE.number[1:]}@wing"}
     rows.append((table_of(Listing), {"msisdn": ELSEWHERE.number, **elsewhere}))
+    rows += [(table_of(Subscriber), {"msisdn": one.number, "language": "en"}) for one in STRANGERS]
     engine = open_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         for table, row in rows:

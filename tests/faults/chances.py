@@ -32,6 +32,7 @@ class Habits:
     stepwise: float = 0.4  # from menu to menu, and not all dialled at once
     look: float = 0.3  # at what became of a payment
     thief: float = 0.2  # somebody who has the phone, and not its PIN
+    newcomer: float = 0.9  # dials for a wallet
 
     @classmethod
     def of(cls, chance: Random) -> "Habits":

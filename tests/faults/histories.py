@@ -26,13 +26,15 @@ class History:
     seed: int
     start: datetime
     caps: dict[str, int]
-    accounts: dict[str, str]  # of our people, by number
+    unclaimed: dict[str, int]  # terms of wallets that nobody has claimed
+    accounts: dict[str, str]  # of our people, by number; of strangers as soon as they have one
     opening: dict[tuple[str, str], int]
     events: list[tuple] = field(default_factory=list)  # (seconds, kind, …), as they came
     moved: list[Moved] = field(default_factory=list)  # in the order of blocks
     closing: dict[tuple[str, str], int] = field(default_factory=dict)
     rows: dict[str, list[dict]] = field(default_factory=dict)  # of each table, at the end
     strange: list[str] = field(default_factory=list)  # faults that no weather explains
+    adrift: list[str] = field(default_factory=list)  # rows that an audit at the end complains of
     ended: bool = False  # was everything that was under way brought to an end?
 
     def of(self, kind: str) -> list[tuple]:

@@ -5,8 +5,10 @@ A promise is a function from a history to the sentences that say where it was br
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 
-from histories import History
+from histories import History, Moved
 
 Promise = Callable[[History], Iterator[str]]
 PROMISES: dict[str, Promise] = {}
@@ -31,12 +33,52 @@ def agreed(history: History) -> Counter:
 
 
 def paid(history: History) -> Counter:
-    numbers = {account: number for number, account in history.accounts.items()}
+    """How often each payment was made; what goes back was agreed to by nobody."""
+    numbers, back = {account: number for number, account in history.accounts.items()}, gone(history)
     return Counter(
-        (numbers[one.src], f"+{one.dest.partition('@')[0]}", one.minor)
+        (numbers[one.src], number_of(one.dest), one.minor)
         for one in history.moved
-        if one.src in numbers
+        if one.src in numbers and one.ref not in back
     )
+
+
+def number_of(account: str) -> str:
+    """Whose it is: a number's second wallet ends in _2."""
+    return f"+{account.partition('@')[0].partition('_')[0]}"
+
+
+def gone(history: History) -> dict[str, dict]:
+    """The rows of what goes back unclaimed, by ref."""
+    return {row["ref"]: row for row in history.rows["transfer"] if row["channel"] == "return"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A block: what it moved, and whose wallets had no owner before it, or got one in it."""
+
+    at_s: float
+    moved: list[Moved]
+    ownerless: frozenset[str]
+    claimed: frozenset[str]
+
+
+def blocks(history: History) -> Iterator[Step]:
+    """All blocks. A wallet that is paid in the block that opens it has no owner yet."""
+    moved = iter(history.moved)
+    ownerless: set[str] = set()
+    opened: set[str] = set()
+    keyed: set[str] = set()
+    for at_s, kind, *what in history.events:
+        if kind == "opened":
+            opened.add(what[0])
+        elif kind == "new key":
+            keyed.add(what[0])
+        elif kind == "block":
+            here = list(islice(moved, len(what[1])))
+            ownerless |= opened & {one.dest for one in here}
+            yield Step(at_s, here, frozenset(ownerless), frozenset(keyed))
+            ownerless -= keyed
+            opened, keyed = set(), set()
 
 
 def told(history: History) -> Iterator[tuple[float, str, str]]:
@@ -50,7 +92,7 @@ def by_period(history: History) -> dict[tuple[str, str], list[dict]]:
     """Payments that count, by account and business day, and by account and month."""
     periods = defaultdict(list)
     for row in history.rows["transfer"]:
-        if row["state"] in ("signed", "committed"):
+        if row["state"] in ("signed", "committed") and row["channel"] != "return":
             for period in (row["business_day"], row["business_day"][:7]):
                 periods[row["src_account"], period].append(row)
     return dict(periods)

@@ -6,13 +6,21 @@ that has shown it is tried first; when it no longer does, others are looked thro
 """
 
 import mistakes_with_money
+import mistakes_with_strangers
 import mistakes_with_words
 import pytest
 from making import MISTAKES
 from promises import broken
 from simulated_town import live
 
-__all__ = ["MISTAKES", "SEEDS_MOST", "mistakes_with_money", "mistakes_with_words", "noticed"]
+__all__ = [
+    "MISTAKES",
+    "SEEDS_MOST",
+    "mistakes_with_money",
+    "mistakes_with_strangers",
+    "mistakes_with_words",
+    "noticed",
+]
 SEEDS_MOST = 2_000
 
 

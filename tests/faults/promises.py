@@ -5,11 +5,18 @@ at the end.
 """
 
 import promises_of_money
+import promises_of_strangers
 import promises_of_words
 from histories import History
 from judging import PROMISES
 
-__all__ = ["PROMISES", "broken", "promises_of_money", "promises_of_words"]
+__all__ = [
+    "PROMISES",
+    "broken",
+    "promises_of_money",
+    "promises_of_strangers",
+    "promises_of_words",
+]
 
 
 def broken(history: History) -> list[str]:

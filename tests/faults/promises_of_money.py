@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 from histories import History
-from judging import agreed, by_period, paid, promise
+from judging import agreed, by_period, gone, paid, promise
 
 PHNOM_PENH = timezone(timedelta(hours=7))
 
@@ -62,6 +62,11 @@ def _conserved(history: History) -> Iterator[str]:
             yield f"{row['account_id']} has {on_ledger}, our rows say {row['settled']}"
 
 
+@promise("every row is what its movements say")
+def _nothing_drifts(history: History) -> Iterator[str]:
+    yield from history.adrift
+
+
 # ---- limits
 
 
@@ -75,6 +80,8 @@ def _limits_hold(history: History) -> Iterator[str]:
         if kind == "day" and len(rows) > caps["count_per_day"]:
             yield f"{account} sent {len(rows)} times in {period}"
     for row in history.rows["transfer"]:
+        if row["channel"] == "return":
+            continue  # which uses none
         most = caps["sms_most"] if row["channel"] == "sms" else caps["most"]
         if not caps["least"] <= row["amount"] <= most:
             yield f"{row['ref']} is of {row['amount']}"
@@ -90,11 +97,11 @@ def _room(history: History) -> Iterator[str]:
     held, given = defaultdict(int), defaultdict(int)
     for (account, _), minor in history.opening.items():
         held[account] += minor
-    ours = set(history.accounts.values())
+    ours, back = set(history.accounts.values()), gone(history)
     for one in history.moved:
         held[one.src] -= one.minor
         held[one.dest] += one.minor
-        if one.src not in ours:
+        if one.src not in ours or one.ref in back:
             given[one.dest] += one.minor
         elif one.dest in ours and held[one.dest] - given[one.dest] > history.caps["held"]:
             yield f"{one.dest} holds {held[one.dest]} since {one.ref}"

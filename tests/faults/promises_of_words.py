@@ -5,17 +5,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from histories import History
-from judging import WRONG_PINS_MOST, agreed, paid, promise, told
+from judging import WRONG_PINS_MOST, agreed, blocks, gone, paid, promise, told
 
 LOCKED_S = 30 * 60
 AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
 # Without the word after a date: where the last payment may be asked back there is no room for it.
 REF = re.compile(r"\b(?:[Rr]ef|\d\d/\d\d) ([0-9A-Z]{8})\b")
+GIST = re.compile(r"^Sent|^You received|^Not sent:|came back|sent you")
 AMOUNT = re.compile(r"([\d,]+) KHR")
 # What says that the payment just agreed to was not made.
 NOT_MADE = re.compile(
     r"Nothing was done|Wrong PIN|Too many wrong PINs|^Not sent|can still send|^At most|"
-    r"^You have .* to send|cannot hold that much|No more payments|cannot send now|has no wallet"
+    r"^You have .* to send|cannot hold that much|No more payments|cannot send now|"
+    r"has no wallet yet\. Ask|is getting a wallet|you cannot send to more"
 )
 NOT_PAID_BY_SMS = re.compile(r"Nothing was paid|was not sent|Wrong PIN|Too many wrong PINs. Try")
 
@@ -116,21 +118,28 @@ def _receipts_sent(history: History) -> Iterator[str]:
 
 def _receipts_due(history: History) -> Iterator[tuple]:
     numbers = {account: number for number, account in history.accounts.items()}
-    for one in history.moved:
-        if one.src in numbers:
-            yield numbers[one.src], "Sent", one.ref
-        if one.dest in numbers:
-            yield numbers[one.dest], "You received", one.ref
+    back, invited = gone(history), set()
+    for block in blocks(history):
+        for one in block.moved:
+            if one.src in numbers and one.ref not in back:
+                yield numbers[one.src], "Sent", one.ref
+            if one.dest not in numbers:
+                continue
+            if one.ref in back:
+                yield numbers[one.dest], "came back", one.ref
+            elif one.dest not in block.ownerless:
+                yield numbers[one.dest], "You received", one.ref
+            elif one.dest not in block.claimed | invited:  # of more the number is not told for sure
+                invited.add(one.dest)
+                yield numbers[one.dest], "sent you", one.ref
     for row in history.rows["transfer"]:
-        if row["state"] in ("rejected", "cancelled", "expired"):
+        if row["state"] in ("rejected", "cancelled", "expired") and row["ref"] not in back:
             yield row["src_msisdn"], "Not sent:", row["ref"]
 
 
 def _gist(text: str) -> tuple[str, str]:
-    for words in ("Sent", "You received", "Not sent:"):
-        if text.startswith(words) and (refs := REF.findall(text)):
-            return words, refs[0]
-    return "", ""
+    found, refs = GIST.search(text), REF.findall(text)
+    return (found[0], refs[0]) if found and refs else ("", "")
 
 
 @promise("Last payment tells the truth")

@@ -1,24 +1,27 @@
 """A ledger in memory that keeps Iroha's promises, and breaks all that it does not promise.
 
-Kept: one hash is applied once, for ever; a block links to the last; money is neither made nor lost;
-nothing older than a day is taken. Not promised,
-and so broken as the weather has it: that what was taken is not forgotten, that an answer comes,
+Kept: one hash is applied once, for ever; a batch is applied whole or not at all; a block links to
+the last; money is neither made nor lost; nothing older than a day is taken. Not promised, and so
+broken as the weather has it: that what was taken is not forgotten, that an answer comes,
 that one peer tells the truth, that a refusal says why, that a block comes soon.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha3_256
+from typing import NamedTuple
 
 from beginnings import GIVER
 from histories import Moved
 
 from ledger_client.ledger import (
+    AddSignatory,
     Block,
     BlockTransaction,
-    LedgerUnreachable,
+    Command,
+    CreateAccount,
     TransferAsset,
     TxStatus,
     Verdict,
@@ -29,7 +32,6 @@ from ledger_client.transaction import commands_of, hash_of
 DAY_MS = 24 * 3_600_000
 FUTURE_MS = 5 * 60_000
 ROUND_S = 1.0
-PEERS = 3
 LIES_ON = 0.9  # of a liar who is asked again
 LIES = {
     Verdict.COMMITTED: (Verdict.UNKNOWN, Verdict.REJECTED, Verdict.INVALID),
@@ -40,11 +42,18 @@ LIES = {
 UNIT = {"khr#nbc": 1, "usd#nbc": 100}
 
 
-@dataclass(slots=True)
-class Queued:
-    """A transaction that a peer holds in its memory."""
+class Read(NamedTuple):
+    """A transaction, and the batch that it is of; one that is sent alone is its own."""
 
+    batch: tuple[str, ...]
     transaction: BlockTransaction
+
+
+@dataclass(slots=True, eq=False)
+class Queued:
+    """A batch that a peer holds in its memory."""
+
+    transactions: tuple[BlockTransaction, ...]
     due_s: float
 
 
@@ -57,10 +66,11 @@ class SimulatedLedger:
         self.held = defaultdict(int, held)
         self.blocks: list[Block] = []
         self.away = False
-        self._queue: dict[str, Queued] = {}
+        self._queue: dict[str, Queued] = {}  # by the hash of each member
         self._verdicts: dict[str, Verdict] = {}
         self._lies: dict[tuple[str, Verdict], Verdict] = {}  # a liar keeps to its story
-        self._parsed: dict[bytes, BlockTransaction] = {}
+        self._parsed: dict[bytes, Read] = {}
+        self._accounts = {account for account, _ in held}
         self._work = asyncio.Event()
         self.grown = asyncio.Event()
 
@@ -98,13 +108,15 @@ class SimulatedLedger:
 
     def _round(self, due: list[Queued]) -> None:
         committed, rejected = [], []
-        for one in due:
-            del self._queue[one.transaction.tx_hash]
+        for one in dict.fromkeys(due):
+            hashes = [transaction.tx_hash for transaction in one.transactions]
+            for tx_hash in hashes:
+                del self._queue[tx_hash]
             refused = self._chance.random() < self._town.weather.reject
-            if refused or not self._apply(one.transaction):
-                rejected.append(one.transaction.tx_hash)
+            if refused or not self._apply(one.transactions):
+                rejected += hashes
             else:
-                committed.append(one.transaction)
+                committed += one.transactions
         self.append(committed, rejected)
 
     def append(self, committed: list[BlockTransaction], rejected: list[str]) -> None:
@@ -117,6 +129,9 @@ class SimulatedLedger:
         self.blocks.append(made)
         self._verdicts.update((one.tx_hash, Verdict.COMMITTED) for one in committed)
         self._verdicts.update((tx_hash, Verdict.REJECTED) for tx_hash in rejected)
+        for transaction in committed:
+            for command in transaction.commands:
+                self._tell_of_accounts(command)
         moved = [one for transaction in committed for one in _moved(transaction)]
         self._town.history.moved += moved
         told = [(one.ref, one.minor) for one in moved]
@@ -129,45 +144,89 @@ class SimulatedLedger:
         command = TransferAsset(GIVER, dest, "khr#nbc", str(riel), "a gift")
         tx_hash = sha3_256(f"gift/{self._town.count()}".encode()).hexdigest()
         paid = BlockTransaction(tx_hash, command.src, self._town.now_ms(), (command,))
-        if self._apply(paid):
+        if self._apply([paid]):
             self.append([paid], [])
 
-    def _apply(self, transaction: BlockTransaction) -> bool:
-        transfers = [one for one in transaction.commands if isinstance(one, TransferAsset)]
-        for one in transfers:
-            minor = minor_of(one)
-            if minor <= 0 or self.held[one.src, one.asset_id] < minor:
-                self._town.history.strange.append(f"signed for more than there is: {one}")
-                return False
-            self.held[one.src, one.asset_id] -= minor
-            self.held[one.dest, one.asset_id] += minor
+    def _tell_of_accounts(self, command: Command) -> None:
+        if isinstance(command, CreateAccount):
+            number = f"+{command.account_name.partition('_')[0]}"
+            self._accounts.add(command.account_id)
+            self._town.history.accounts[number] = command.account_id
+            self._town.note("opened", command.account_id)
+        elif isinstance(command, AddSignatory):
+            self._town.note("new key", command.account_id)
+
+    def _apply(self, batch: Sequence[BlockTransaction]) -> bool:
+        """All of it, or nothing."""
+        held, accounts = dict(self.held), set(self._accounts)
+        strange = next(
+            filter(
+                None,
+                (
+                    self._do(command, held, accounts)
+                    for transaction in batch
+                    for command in transaction.commands
+                ),
+            ),
+            "",
+        )
+        if strange:
+            self._town.history.strange.append(strange)
+            return False
+        self.held.update(held)
         return True
+
+    def _do(self, command: Command, held: dict[tuple[str, str], int], accounts: set[str]) -> str:
+        """Do it; what is said of it cannot be done."""
+        if isinstance(command, CreateAccount):
+            if command.account_id in accounts:
+                return f"signed for a second account of this name: {command}"
+            accounts.add(command.account_id)
+        elif isinstance(command, TransferAsset):
+            src, dest = (command.src, command.asset_id), (command.dest, command.asset_id)
+            minor = minor_of(command)
+            if command.dest.endswith("@bank") and command.dest not in accounts:
+                return f"signed for an account that is not there: {command}"
+            if minor <= 0 or held.get(src, 0) < minor:
+                return f"signed for more than there is: {command}"
+            held[src] -= minor
+            held[dest] = held.get(dest, 0) + minor
+        return ""
 
     # ---- what peers are told and say
 
-    def take(self, data: bytes) -> None:
-        """One peer takes a transaction into its memory, or has known it before."""
-        transaction = self._read(data)
-        tx_hash, chance, weather = transaction.tx_hash, self._chance, self._town.weather
-        if tx_hash in self._verdicts or tx_hash in self._queue:
+    def take(self, data: Sequence[bytes]) -> None:
+        """One peer takes into its memory what it is sent, batch by batch."""
+        batches = defaultdict(list)
+        for one in map(self._read, data):
+            batches[one.batch].append(one.transaction)
+        for batch, members in batches.items():
+            if len(members) == len(batch):
+                self._take(tuple(members))
+
+    def _take(self, batch: tuple[BlockTransaction, ...]) -> None:
+        first, chance, weather = batch[0], self._chance, self._town.weather
+        if first.tx_hash in self._verdicts or first.tx_hash in self._queue:
             return
-        age_ms = self._town.now_ms() - transaction.created_time
+        age_ms = self._town.now_ms() - first.created_time
         if not -FUTURE_MS < age_ms < DAY_MS or chance.random() < weather.queue_lost:
             return
         late = chance.random() < weather.block_late
         due_s = self._town.loop.time() + (30 * chance.random() if late else 0)
-        self._queue[tx_hash] = Queued(transaction, due_s)
+        queued = Queued(batch, due_s)
+        self._queue.update((one.tx_hash, queued) for one in batch)
         self._work.set()
 
-    def _read(self, data: bytes) -> BlockTransaction:
+    def _read(self, data: bytes) -> Read:
         if data not in self._parsed:
             read = Transaction.FromString(data)
             reduced = read.payload.reduced_payload
-            self._parsed[data] = BlockTransaction(
-                hash_of(read.payload),
-                reduced.creator_account_id,
-                reduced.created_time,
-                commands_of(read),
+            tx_hash = hash_of(read.payload)
+            self._parsed[data] = Read(
+                tuple(read.payload.batch.reduced_hashes) or (tx_hash,),
+                BlockTransaction(
+                    tx_hash, reduced.creator_account_id, reduced.created_time, commands_of(read)
+                ),
             )
         return self._parsed[data]
 
@@ -188,75 +247,6 @@ class SimulatedLedger:
             told = self._lies[tx_hash, verdict] = self._chance.choice(LIES[verdict])
             self._town.note("lie", tx_hash[:8], told.value)
         return TxStatus(tx_hash, told, code=1, text="a rule")
-
-
-class LedgerLine:
-    """The `Ledger` of one process: its own connections to the one network."""
-
-    def __init__(self, town, process) -> None:
-        self._town, self._process = town, process
-        self._chance = town.chances.stream("ledger line", process.name)
-
-    @property
-    def _ledger(self) -> SimulatedLedger:
-        return self._town.ledger
-
-    async def submit(self, transactions, *, again=False) -> None:
-        await self._reach()
-        weather, chance = self._town.weather, self._chance
-        if chance.random() < weather.submit_lost:
-            raise LedgerUnreachable("lost on the way")
-        for data in transactions:
-            self._ledger.take(data)
-        await self._process.moment("ledger")
-        if chance.random() < weather.submit_unanswered:
-            raise LedgerUnreachable("arrived, and no answer")
-
-    async def statuses(self, hashes):
-        await self._reach()
-        return [self._ledger.word(tx_hash) for tx_hash in hashes]
-
-    async def opinions(self, hashes):
-        """Of three peers one may lie."""
-        await self._reach()
-        return [
-            [
-                self._ledger.word(tx_hash),
-                *(self._ledger.word(tx_hash, honest=True) for _ in range(PEERS - 1)),
-            ]
-            for tx_hash in hashes
-        ]
-
-    async def blocks(self, after):
-        height = after.height
-        while True:
-            ledger = self._ledger
-            if height < len(ledger.blocks):
-                await self._process.moment("ledger")
-                yield ledger.blocks[height]
-                height += 1
-            else:
-                grown = ledger.grown
-                await grown.wait()
-                await self._process.moment("ledger")
-
-    async def healthy(self) -> bool:
-        await self._process.moment("ledger")
-        return not self._ledger.away
-
-    async def signatories(self, account_id):
-        raise NotImplementedError
-
-    async def balances(self, account_id):
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    async def _reach(self) -> None:
-        await self._process.moment("ledger")
-        if self._ledger.away:
-            raise LedgerUnreachable("away")
 
 
 def minor_of(command: TransferAsset) -> int:

@@ -10,8 +10,18 @@ import re
 
 from beginnings import Person
 
-PIN_PAGE = re.compile(r"Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\nPIN to confirm", re.DOTALL)
-CODE = re.compile(r"Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\? Within .* YES (?P<code>\d+)")
+PIN_PAGE = re.compile(
+    r"(Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)"
+    r"|(?P<stranger>[\d ]+) has no wallet yet\. Send (?P<waits>[\d,]+ KHR)\? It comes back.*)"
+    r"\nPIN to confirm",
+    re.DOTALL,
+)
+CODE = re.compile(
+    r"(Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\?"
+    r"|^(?P<stranger>[\d ]+) has no wallet yet\. Send (?P<waits>[\d,]+ KHR)\? It comes back.*)"
+    r" Within .* YES (?P<code>\d+)"
+)
+GET_WALLET = re.compile(r"^(\d) (?:Choose a PIN|Open a wallet)$", re.MULTILINE)
 PATIENCE_S = 40.0  # with a code that does not come
 WRONG_PIN = "111222"
 
@@ -87,8 +97,9 @@ class Phone:
 
     def agree(self, agreed: re.Match, over: str, *, right: bool) -> None:
         """Note what the person has been told and says yes to."""
-        digits = "".join(one for one in agreed["to"] if one.isdigit())
-        minor = int(agreed["amount"].removesuffix(" KHR").replace(",", ""))
+        digits = "".join(one for one in agreed["to"] or agreed["stranger"] if one.isdigit())
+        amount = agreed["amount"] or agreed["waits"]
+        minor = int(amount.removesuffix(" KHR").replace(",", ""))
         number = self.person.number
         self._town.note("agreed", number, f"+855{digits.removeprefix('0')}", minor, right, over)
 
@@ -170,13 +181,28 @@ class Phone:
             self.person.number, f"{self.person.number}/{self._texts}", text
         )
 
+    async def get_wallet(self) -> None:
+        """Dial, and choose a PIN: of a new wallet, or of one that somebody's money has made."""
+        call = await self.dial()
+        for _ in range(6):
+            if not call.page or call.ended:
+                break
+            if offered := GET_WALLET.search(call.page):
+                typed = offered[1]
+            elif "Choose a PIN of" in call.page or "Type the PIN again" in call.page:
+                typed = self.person.pin
+            else:
+                break
+            await asyncio.sleep(self._chance.random())
+            await call.type(typed)
+
     async def look(self, item: str) -> str | None:
         """Read the balance or the last payment from the menu."""
         call = await self.dial()
         if call.page and "Continue sending" in call.page:
             await call.type("2" if "2 " in call.page else "00")
-        if call.page and "1 Send money" in call.page:
-            line = next(line for line in call.page.splitlines() if line.endswith(item))
+        lines = (call.page or "").splitlines()
+        if line := next((line for line in lines if line.endswith(item)), ""):
             await call.type(line.split()[0])
         asks = "Wrong person" in (call.page or "")  # below what is told, which is left at that
         page = call.page if call.ended or asks else None

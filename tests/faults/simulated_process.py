@@ -9,7 +9,7 @@ on its way.
 import asyncio
 from datetime import timedelta
 
-from simulated_ledger import LedgerLine
+from simulated_ledger_line import LedgerLine
 
 from gateway.app import Gateway, World
 from gateway.carriers.carrier import SendFailed, SendUncertain
@@ -40,6 +40,8 @@ class Process:
         self.gateway = Gateway(town.settings, world, [SimulatedCarrier(self)])
         if not town.tidies:
             self.gateway.housekeeping = self.gateway.reconciler = Resting()
+        if not town.strangers:
+            self.gateway.returns = Resting()
         self.background = Background(self.gateway)
 
     def start(self) -> None:
@@ -77,7 +79,7 @@ class Process:
 
 
 class Resting:
-    """Housekeeping and reconciliation in most worlds: they are dear, and keep nothing going."""
+    """What is dear and has nothing to do: housekeeping and reconciliation in most worlds."""
 
     async def run(self) -> None:
         await asyncio.Event().wait()

@@ -6,10 +6,21 @@ clears up, what is under way may end, everybody looks at what became of it, and 
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-from beginnings import CAPS, ELSEWHERE, PEOPLE, database, opening, settings, thrift
+from beginnings import (
+    CAPS,
+    ELSEWHERE,
+    PEOPLE,
+    STRANGERS,
+    UNCLAIMED,
+    database,
+    journal,
+    opening,
+    settings,
+    thrift,
+)
 from chances import Chances, Habits, Weather
+from errands import errands_of, get_wallet
 from histories import History
 from judging import WRONG_PINS_MOST
 from promises_of_money import rest
@@ -19,6 +30,8 @@ from simulated_phone import Phone
 from simulated_process import Process
 from virtual_time import VirtualLoop
 
+from gateway.desk.audit import rounds
+from gateway.stores.runners import run_once
 from gateway.stores.sessions_memory import MemorySessions
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,16 +43,20 @@ STARTS = (
     datetime(2026, 11, 30, 16, 59, 58, tzinfo=UTC),  # and with it a month
 )
 GIFTS = 0.3  # of worlds
+MEETS = 0.3  # of worlds have people without a wallet …
+WAITS = 0.6  # … and in most of these their money waits until it goes back
 NIGHTS = 0.04
 RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.1  # of worlds have housekeeping and reconciliation, which are dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
+BEFORE_DUE_S = 20.0  # so long before money goes back, somebody may yet claim it
+CALM_S = 60.0
 # After the weather has cleared up everything must have ended by then: a message may wait for 15
 # minutes, and an idle ledger must make a dozen blocks before what it never took is expired.
 SETTLED_S = 1_100.0
 TABLES = (
-    *("transfer", "submission", "holding", "counter", "dispute"),
+    *("transfer", "submission", "holding", "counter", "dispute", "unclaimed"),
     *("receipt", "message", "wallet", "attempt"),
 )
 
@@ -78,15 +95,17 @@ class Town:
         self.weather, self.habits = Weather.of(self._chance), Habits.of(self._chance)
         self._start = self._chance.choice(STARTS)
         self.tidies = self._chance.random() < TIDY
+        self.strangers = STRANGERS if self._chance.random() < MEETS else ()
         accounts = {person.number: person.account for person in PEOPLE}
-        self.history = History(seed, self._start, CAPS, accounts, opening())
+        self.history = History(seed, self._start, CAPS, UNCLAIMED, accounts, opening())
         self.settings = settings()
         self.database = database()
         self.database.begin_anew()
         self.sessions = MemorySessions(self)
         self.ledger = SimulatedLedger(self, opening())
         self.carrier = Network(self)
-        self.phones = {person.number: Phone(self, person) for person in PEOPLE}
+        everybody = (*PEOPLE, *self.strangers)
+        self.phones = {person.number: Phone(self, person) for person in everybody}
         self._counted = self._born = 0
         self._lost: set[tuple[str, str]] = set()
         self._processes: list[Process] = []
@@ -165,17 +184,20 @@ class Town:
             self._bear()
         self.spawn(self.ledger.run())
         away = self.spawn(self.ledger.stay_away())
-        people = [phone.live(self._errands(phone)) for phone in self.phones.values()]
+        people = [phone.live(errands_of(self, phone)) for phone in self.phones.values()]
         await self._all([*people, self._gifts(), self._night()])
+        if self.strangers and self._chance.random() < WAITS:
+            await self._time_runs_out()
         away.cancel()
         self.weather, self.ledger.away = Weather.fine(), False
         self.note("fine weather")
-        self.history.ended = await self._settled()
+        self.history.ended = await self._settled(SETTLED_S)
         await self._all(phone.look("Last payment") for phone in self.phones.values())
         if self._chance.random() < RESTS:
-            await self._try_the_rest(self._chance.choice(list(self.phones.values())))
-            self.history.ended &= await self._settled()
+            await self._try_the_rest(self.phones[self._chance.choice(PEOPLE).number])
+            self.history.ended &= await self._settled(SETTLED_S)
         self._look_for_faults()
+        await self._audit()
 
     async def _try_the_rest(self, phone: Phone) -> None:
         """Somebody sends all that may still be sent."""
@@ -194,36 +216,6 @@ class Town:
         for task in tasks:
             task.result()
 
-    def _errands(self, phone: Phone) -> list:
-        """What this person will do."""
-        chance, habits = self._chance, self.habits
-        errands = []
-        for _ in range(chance.choice((0, 1, 1, 2, 2))):
-            errands.append(self._payment(phone))
-            if chance.random() < habits.same_again:
-                errands.append(errands[-1])
-            if chance.random() < habits.look:
-                errands.append(partial(phone.look, "Last payment"))
-        if chance.random() < habits.thief:
-            errands.append(partial(phone.guess, ELSEWHERE.local, "300"))
-        return errands
-
-    def _payment(self, phone: Phone) -> partial:
-        chance, habits = self._chance, self.habits
-        others = [one for one in PEOPLE if one is not phone.person]
-        to = chance.choice([*others, *others, ELSEWHERE]).local
-        # No two alike, so that what is on the ledger tells which of them it is.
-        amount = str(100 * chance.randint(3, 39) + self.count())
-        if chance.random() >= habits.by_sms:
-            stepwise = chance.random() < habits.stepwise
-            return partial(phone.pay, to, amount, stepwise=stepwise)
-        if chance.random() < habits.at_once:
-            most, rest_ = (
-                str(100 * chance.randint(*of) + self.count()) for of in ((28, 39), (10, 19))
-            )
-            return partial(phone.pay_at_once, to, most, rest_)
-        return partial(phone.pay_by_sms, to, amount)
-
     async def _gifts(self) -> None:
         """Money comes from another bank."""
         if self._chance.random() < GIFTS:
@@ -238,9 +230,22 @@ class Town:
             self.note("night", seconds)
             self.loop.leap(seconds)
 
-    async def _settled(self) -> bool:
+    async def _time_runs_out(self) -> None:
+        """What nobody has claimed is about to go back, and perhaps somebody claims it now."""
+        if not await self._settled(CALM_S):
+            return
+        self.note("days")
+        self.loop.leap(UNCLAIMED["days"] * 24 * 3600 - BEFORE_DUE_S)
+        claims = [
+            get_wallet(self.phones[one.number], BEFORE_DUE_S * self._chance.random())
+            for one in self.strangers
+            if self._chance.random() < self.habits.newcomer
+        ]
+        await self._all([*claims, asyncio.sleep(BEFORE_DUE_S)])
+
+    async def _settled(self, patience_s: float) -> bool:
         """Until nothing is under way; False when something never ends."""
-        until_s = self.loop.time() + SETTLED_S
+        until_s = self.loop.time() + patience_s
         while self.loop.time() < until_s:
             await asyncio.sleep(1.5)
             if not self._under_way():
@@ -251,6 +256,9 @@ class Town:
         (count,) = self.database.driver.execute(
             "SELECT (SELECT count(*) FROM submission WHERE state = 'signed')"
             " + (SELECT count(*) FROM message WHERE state IN ('queued', 'sending'))"
+            " + (SELECT count(*) FROM unclaimed JOIN wallet USING (account_id)"
+            "    WHERE unclaimed.state = 'waiting' AND due_at <= ? AND claim = 'waiting')",
+            [self.now_ms()],
         ).fetchone()
         return bool(count)
 
@@ -262,6 +270,15 @@ class Town:
                     for sample in metric.samples
                     if sample.value and sample.labels["room"] in {"turn", "handlers"}
                 )
+
+    async def _audit(self) -> None:
+        """As `ussd-gateway reconcile` does: is every row what its movements say?"""
+        async for step in rounds(self, journal(), self.now):
+            self.history.adrift += map(str, step.drifts)
+
+    async def run(self, operation, items, **_how):
+        """The database, for who audits it: nothing goes wrong any more."""
+        return run_once(self.database, operation, items)
 
     def end(self) -> History:
         """Close the books."""

@@ -1,0 +1,50 @@
+"""What people of the simulated world have in mind: whom they pay how much, and how."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from beginnings import ELSEWHERE, PEOPLE, STRANGERS
+from simulated_phone import Phone
+
+Errand = Callable[[], Awaitable[object]]
+NEWS_S = 20.0  # until a stranger dials
+
+
+def errands_of(town, phone: Phone) -> list[Errand]:
+    """What this person will do."""
+    chance, habits = town.chances.stream("errands", phone.person.number), town.habits
+    if phone.person in STRANGERS:
+        wait_s = NEWS_S * chance.random()
+        return [partial(get_wallet, phone, wait_s)] if chance.random() < habits.newcomer else []
+    errands: list[Errand] = []
+    for _ in range(chance.choice((0, 1, 1, 2, 2))):
+        errands.append(_payment(town, phone, chance))
+        if chance.random() < habits.same_again:
+            errands.append(errands[-1])
+        if chance.random() < habits.look:
+            errands.append(partial(phone.look, "Last payment"))
+    if chance.random() < habits.thief:
+        errands.append(partial(phone.guess, ELSEWHERE.local, "300"))
+    return errands
+
+
+async def get_wallet(phone: Phone, wait_s: float) -> None:
+    """Somebody without a wallet dials some day."""
+    await asyncio.sleep(wait_s)
+    await phone.get_wallet()
+
+
+def _payment(town, phone: Phone, chance) -> Errand:
+    habits = town.habits
+    others = [one for one in PEOPLE if one is not phone.person]
+    to = chance.choice([*others, *others, ELSEWHERE, *4 * town.strangers]).local
+    # No two alike, so that what is on the ledger tells which of them it is.
+    amount = str(100 * chance.randint(3, 39) + town.count())
+    if chance.random() >= habits.by_sms:
+        stepwise = chance.random() < habits.stepwise
+        return partial(phone.pay, to, amount, stepwise=stepwise)
+    if chance.random() < habits.at_once:
+        most, rest = (str(100 * chance.randint(*of) + town.count()) for of in ((28, 39), (10, 19)))
+        return partial(phone.pay_at_once, to, most, rest)
+    return partial(phone.pay_by_sms, to, amount)
