@@ -5,6 +5,7 @@ Made once for a process and shared by all its worlds, since it is the same in ea
 
 import contextlib
 import functools
+import gc
 import sqlite3
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import structlog
-from sqlalchemy import Connection, StaticPool, create_engine, event, insert
+from sqlalchemy import Connection, StaticPool, create_engine, insert
 from virtual_time import VirtualLoop
 
 import gateway.app
@@ -122,7 +123,8 @@ class Database:
     def __init__(self) -> None:
         how = {"isolation_level": None, "check_same_thread": False, "cached_statements": 512}
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=how)
-        event.listen(engine, "begin", lambda _: self.driver.execute("BEGIN IMMEDIATE"))
+        # Not by an event, since an engine with events tells of every statement.
+        engine.dialect.do_begin = lambda driver: driver.execute("BEGIN IMMEDIATE")
         self._kept = engine.connect()
         self.driver: sqlite3.Connection = self._kept.connection.driver_connection
 
@@ -145,7 +147,10 @@ class Database:
 @cache
 def database() -> Database:
     """The one of this process."""
-    return Database()
+    made = Database()
+    gc.collect()
+    gc.freeze()  # what all worlds share need not be looked through for garbage again
+    return made
 
 
 @contextlib.contextmanager

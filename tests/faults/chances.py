@@ -33,6 +33,7 @@ class Habits:
     look: float = 0.3  # at what became of a payment
     thief: float = 0.2  # somebody who has the phone, and not its PIN
     newcomer: float = 0.9  # dials for a wallet
+    new_pin: float = 0.4
 
     @classmethod
     def of(cls, chance: Random) -> "Habits":

@@ -24,6 +24,8 @@ def errands_of(town, phone: Phone) -> list[Errand]:
             errands.append(errands[-1])
         if chance.random() < habits.look:
             errands.append(partial(phone.look, "Last payment"))
+    if chance.random() < habits.new_pin:
+        errands.insert(chance.randrange(len(errands) + 1), phone.change_pin)
     if chance.random() < habits.thief:
         errands.append(partial(phone.guess, ELSEWHERE.local, "300"))
     return errands

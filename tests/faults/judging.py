@@ -54,12 +54,13 @@ def gone(history: History) -> dict[str, dict]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A block: what it moved, and whose wallets had no owner before it, or got one in it."""
+    """A block: what it moved, and which wallets had no owner before it, or got one in it."""
 
     at_s: float
     moved: list[Moved]
     ownerless: frozenset[str]
     claimed: frozenset[str]
+    opened: frozenset[str]  # by their owners
 
 
 def blocks(history: History) -> Iterator[Step]:
@@ -75,8 +76,10 @@ def blocks(history: History) -> Iterator[Step]:
             keyed.add(what[0])
         elif kind == "block":
             here = list(islice(moved, len(what[1])))
-            ownerless |= opened & {one.dest for one in here}
-            yield Step(at_s, here, frozenset(ownerless), frozenset(keyed))
+            made = opened & {one.dest for one in here}
+            ownerless |= made
+            claimed = frozenset(keyed & ownerless)
+            yield Step(at_s, here, frozenset(ownerless), claimed, frozenset(opened - made))
             ownerless -= keyed
             opened, keyed = set(), set()
 

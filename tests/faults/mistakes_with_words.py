@@ -8,6 +8,7 @@ from gateway.desk import (
     attempts,
     endings,
     last_payment,
+    pin_change,
     placing,
     transfers,
     waiters,
@@ -151,6 +152,11 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @mistake("a lock that is forgotten", seed=16)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attempts.PinRules, "lock_ms", lambda *_: 0)
+
+
+@mistake("a new PIN is told of and not kept")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pin_change, "reseal", lambda _texts, _connection, items: [True] * len(items))
 
 
 @mistake("a wrong PIN counts twice", seed=0)

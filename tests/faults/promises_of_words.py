@@ -5,13 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from histories import History
-from judging import WRONG_PINS_MOST, agreed, blocks, gone, paid, promise, told
+from judging import WRONG_PINS_MOST, agreed, blocks, gone, number_of, paid, promise, told
 
 LOCKED_S = 30 * 60
 AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
 # Without the word after a date: where the last payment may be asked back there is no room for it.
 REF = re.compile(r"\b(?:[Rr]ef|\d\d/\d\d) ([0-9A-Z]{8})\b")
-GIST = re.compile(r"^Sent|^You received|^Not sent:|came back|sent you")
+GIST = re.compile(r"^Sent|^You received|^Not sent:|came back|sent you|wallet is open")
 AMOUNT = re.compile(r"([\d,]+) KHR")
 # What says that the payment just agreed to was not made.
 NOT_MADE = re.compile(
@@ -104,7 +104,7 @@ def _progress_ends(history: History) -> Iterator[str]:
 @promise("every receipt is sent")
 def _receipts_sent(history: History) -> Iterator[str]:
     told = Counter((number, *_gist(text)) for _, number, text in history.of("sms"))
-    due = Counter(_receipts_due(history))
+    due = Counter([*_receipts_due(history), *_notices_due(history)])
     doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
     lost = sum(row["state"] == "unknown" for row in history.rows["message"])
     missing = [key for key in due if not told[key]]
@@ -137,9 +137,15 @@ def _receipts_due(history: History) -> Iterator[tuple]:
             yield row["src_msisdn"], "Not sent:", row["ref"]
 
 
+def _notices_due(history: History) -> Iterator[tuple]:
+    for block in blocks(history):
+        for account in block.claimed | block.opened:
+            yield number_of(account), "wallet is open", ""
+
+
 def _gist(text: str) -> tuple[str, str]:
     found, refs = GIST.search(text), REF.findall(text)
-    return (found[0], refs[0]) if found and refs else ("", "")
+    return (found[0], refs[0] if refs else "") if found else ("", "")
 
 
 @promise("Last payment tells the truth")

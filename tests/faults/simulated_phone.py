@@ -23,7 +23,7 @@ CODE = re.compile(
 )
 GET_WALLET = re.compile(r"^(\d) (?:Choose a PIN|Open a wallet)$", re.MULTILINE)
 PATIENCE_S = 40.0  # with a code that does not come
-WRONG_PIN = "111222"
+WRONG_PIN, NEW_PIN = "111222", "395172"
 
 
 class Phone:
@@ -32,6 +32,8 @@ class Phone:
     def __init__(self, town, person: Person) -> None:
         self._town, self.person = town, person
         self._chance = town.chances.stream("phone", person.number)
+        self.pin = person.pin
+        self.sure = True  # which PIN it is
         self.inbox: list[str] = []
         self._arrived = asyncio.Event()
         self._sessions = 0
@@ -55,7 +57,8 @@ class Phone:
         """Run one errand after the other."""
         for errand in errands:
             await asyncio.sleep(2 * self._chance.random())
-            await errand()
+            if self.sure:
+                await errand()
 
     async def pay(self, to: str, amount: str, *, stepwise: bool = False) -> bool:
         """Pay by USSD; was it seen to the end?"""
@@ -93,7 +96,7 @@ class Phone:
     def _pin(self, page: str) -> str:
         right = self._chance.random() >= self._town.habits.wrong_pin
         self.agree(PIN_PAGE.search(page), "ussd", right=right)
-        return self.person.pin if right else WRONG_PIN
+        return self.pin if right else WRONG_PIN
 
     def agree(self, agreed: re.Match, over: str, *, right: bool) -> None:
         """Note what the person has been told and says yes to."""
@@ -112,7 +115,7 @@ class Phone:
                 self.agree(asks, "ussd", right=True)
             elif "Send anyway" not in call.page:
                 break
-            await call.type(self.person.pin if asks else "1")
+            await call.type(self.pin if asks else "1")
         return call.page
 
     async def pay_by_sms(self, to: str, amount: str) -> None:
@@ -125,12 +128,12 @@ class Phone:
                 return
             agreed, seen = found
             if self._chance.random() < habits.wrong_code:
-                await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.person.pin}")
+                await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.pin}")
                 if self._chance.random() < 0.5:  # and thinks better of it
                     return
             right = self._chance.random() >= habits.wrong_pin
             self.agree(agreed, "sms", right=right)
-            pin = self.person.pin if right else WRONG_PIN
+            pin = self.pin if right else WRONG_PIN
             await self.text(f"YES {agreed['code']} {pin}")
             if right:
                 return
@@ -145,8 +148,8 @@ class Phone:
         if code and asks:
             self.agree(asks, "ussd", right=True)
             self.agree(code[0], "sms", right=True)
-            yes = f"YES {code[0]['code']} {self.person.pin}"
-            await asyncio.gather(call.type(self.person.pin), self.text(yes))
+            yes = f"YES {code[0]['code']} {self.pin}"
+            await asyncio.gather(call.type(self.pin), self.text(yes))
 
     async def guess(self, to: str, amount: str) -> None:
         """Somebody who holds the phone tries many PINs at once."""
@@ -176,7 +179,7 @@ class Phone:
 
     async def text(self, text: str) -> None:
         self._texts += 1
-        self._town.note("text", self.person.number, text.replace(self.person.pin, "PIN"))
+        self._town.note("text", self.person.number, text.replace(self.pin, "PIN"))
         await self._town.carrier.sms(
             self.person.number, f"{self.person.number}/{self._texts}", text
         )
@@ -190,11 +193,26 @@ class Phone:
             if offered := GET_WALLET.search(call.page):
                 typed = offered[1]
             elif "Choose a PIN of" in call.page or "Type the PIN again" in call.page:
-                typed = self.person.pin
+                typed = self.pin
             else:
                 break
             await asyncio.sleep(self._chance.random())
             await call.type(typed)
+
+    async def change_pin(self) -> None:
+        """Choose another PIN, and use it from then on if the page says that it is changed."""
+        call = await self.dial("4")
+        asks = {"Choose a new PIN": NEW_PIN, "Type the new PIN": NEW_PIN, "your old PIN": self.pin}
+        for _ in range(6):
+            words = next((words for words in asks if words in (call.page or "")), "")
+            if not words or call.ended:
+                break
+            self.sure = self.sure and asks[words] == NEW_PIN
+            await asyncio.sleep(self._chance.random())
+            await call.type(asks[words])
+        if "Your PIN is changed" in (call.page or ""):
+            self.pin, self.sure = NEW_PIN, True
+            self._town.note("new PIN", self.person.number)
 
     async def look(self, item: str) -> str | None:
         """Read the balance or the last payment from the menu."""

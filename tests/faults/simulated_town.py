@@ -206,7 +206,7 @@ class Town:
         number = phone.person.number
         amount = rest(self.history, number, self.now())
         wrong = {row["msisdn"]: row["wrong_pins"] for row in self.history.rows["wallet"]}
-        if amount and wrong[number] < WRONG_PINS_MOST:
+        if amount and phone.sure and wrong[number] < WRONG_PINS_MOST:
             page = await phone.send(ELSEWHERE.local, str(amount))
             self.note("tried the rest", number, amount, page)
 
