@@ -27,7 +27,7 @@ from menus.effects import InProgress
 # ---- the ledger's word
 
 
-@mistake("release on NOT_RECEIVED", seed=52)
+@mistake("release on NOT_RECEIVED", seed=115)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "TOLD", tuple(Verdict))
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.UNKNOWN)
@@ -43,7 +43,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.REJECTED)
 
 
-@mistake("trust a peer's queue: send once", seed=3)
+@mistake("trust a peer's queue: send once", seed=10)
 def _(patch: pytest.MonkeyPatch) -> None:
     ask_after = outbox.Outbox._ask_after
 
@@ -54,7 +54,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox.Outbox, "_ask_after", once)
 
 
-@mistake("cancel what was sent, as if it had not been", seed=2)
+@mistake("cancel what was sent, as if it had not been", seed=52)
 def _(patch: pytest.MonkeyPatch) -> None:
     table = outbox._SUBMISSION
     late = select(table.c.tx_hash).where(
@@ -65,7 +65,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox.Outbox, "_end", lambda self, hashes, state, **_: end(self, hashes, state))
 
 
-@mistake("expire by the next block", seed=10)
+@mistake("expire by the next block", seed=52)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(blocks, "EXPIRES_MS", 0)
     patch.setattr(blocks, "PROOF_BLOCKS", 1)
@@ -101,7 +101,7 @@ def _unguarded_settling(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settlement, "end", any_state)
 
 
-@mistake("a block's rejections are not read", seed=4)
+@mistake("a block's rejections are not read", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     settle = blocks.settle
 
@@ -138,7 +138,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers.Transfers, "_carry_out", again)
 
 
-@mistake("an intent made at each try, and not when it was shown", seed=18)
+@mistake("an intent made at each try, and not when it was shown", seed=3)
 def _(patch: pytest.MonkeyPatch) -> None:
     carry_out = transfers.Transfers._carry_out
 
@@ -169,7 +169,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("send before it is stored", seed=2)
+@mistake("send before it is stored", seed=6)
 def _(patch: pytest.MonkeyPatch) -> None:
     commit = transfers.Transfers._commit
 
@@ -183,7 +183,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 # ---- limits
 
 
-@mistake("read-then-write limit", seed=32)
+@mistake("read-then-write limit", seed=11)
 def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._COUNTER
     where = (
@@ -200,7 +200,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservations, "_TAKE_COUNTER", update(table).where(*where).values(values))
 
 
-@mistake("a balance of which nothing is on its way", seed=95)
+@mistake("a balance of which nothing is on its way", seed=18)
 def _(patch: pytest.MonkeyPatch) -> None:
     table, sendable = reservations._HOLDING, reads.sendable
     patch.setattr(reads, "sendable", lambda caps, used, _: sendable(caps, used, caps.held))
@@ -216,7 +216,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("room of a receiver whom others are paying", seed=8)
+@mistake("room of a receiver whom others are paying", seed=11)
 def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._HOLDING
     patch.setattr(placing, "no_room", lambda *_: None)
@@ -231,7 +231,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("release to today and not to the reserved day", seed=33)
+@mistake("release to today and not to the reserved day", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     write = endings.Endings._reservations
 
@@ -246,12 +246,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(endings.Endings, "_reservations", today)
 
 
-@mistake("nothing is given back", seed=4)
+@mistake("nothing is given back", seed=17)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(changes.Changes, "_count", lambda *_: None)
 
 
-@mistake("given back twice", seed=4)
+@mistake("given back twice", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     count = changes.Changes._count
     patch.setattr(
@@ -275,12 +275,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservations, "_of_counters", lambda *asked: counters(*asked)[:1])
 
 
-@mistake("a business day of Greenwich", seed=1)
+@mistake("a business day of Greenwich", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
 
 
-@mistake("the cap of SMS is for USSD only", seed=0)
+@mistake("the cap of SMS is for USSD only", seed=14)
 def _(patch: pytest.MonkeyPatch) -> None:
     rooms = arithmetic.Sendable.rooms
     patch.setattr(arithmetic.Sendable, "rooms", lambda self, **_: rooms(self, sms=False))

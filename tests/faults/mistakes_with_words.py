@@ -49,7 +49,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("what was sent is told as paid", seed=1)
+@mistake("what was sent is told as paid", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     async def at_once(self, tx_hash, timeout_s):
         return "committed"
@@ -63,7 +63,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("receipt before commit", seed=2)
+@mistake("receipt before commit", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     reserve = placing.reserve
 
@@ -80,7 +80,7 @@ def _receipt(order) -> Outgoing:
     return Outgoing(f"{order.ref}/sent", Msisdn(want.sender.e164), "receipt", text)
 
 
-@mistake("a receipt queued after the commit that it tells of", seed=4)
+@mistake("a receipt queued after the commit that it tells of", seed=1)
 def _(patch: pytest.MonkeyPatch) -> None:
     told: list = []
     patch.setattr(endings, "enqueue", lambda _, messages, now_ms: told.append((messages, now_ms)))
@@ -102,23 +102,23 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(follower.Follower, "_settle", then_queue)
 
 
-@mistake("a doubtful SMS is sent again and again", seed=2)
+@mistake("a doubtful SMS is sent again and again", seed=13)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sender, "UNSURE_MOST", 12)
     patch.setattr(sender, "UNSURE_AGAIN_MS", 500)
 
 
-@mistake("a doubtful SMS is never sent again", seed=11)
+@mistake("a doubtful SMS is never sent again", seed=32)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sender, "UNSURE_MOST", 1)
 
 
-@mistake("Last payment knows only paid and not paid", seed=2)
+@mistake("Last payment knows only paid and not paid", seed=15)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(last_payment._STATES, "signed", PaymentState.NOT_PAID)
 
 
-@mistake("Last payment takes a refusal for a payment", seed=4)
+@mistake("Last payment takes a refusal for a payment", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(last_payment._STATES, "rejected", PaymentState.PAID)
 
@@ -126,7 +126,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 # ---- PINs and conversations
 
 
-@mistake("PIN counter after the check", seed=16)
+@mistake("PIN counter after the check", seed=29)
 def _(patch: pytest.MonkeyPatch) -> None:
     raised = attempts._Guard._raise
 
@@ -149,17 +149,17 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attempts._Guard, "judge", counted)
 
 
-@mistake("a lock that is forgotten", seed=16)
+@mistake("a lock that is forgotten", seed=14)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attempts.PinRules, "lock_ms", lambda *_: 0)
 
 
-@mistake("a new PIN is told of and not kept")
+@mistake("a new PIN is told of and not kept", seed=27)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pin_change, "reseal", lambda _texts, _connection, items: [True] * len(items))
 
 
-@mistake("a wrong PIN counts twice", seed=0)
+@mistake("a wrong PIN counts twice", seed=2)
 def _(patch: pytest.MonkeyPatch) -> None:
     count = attempts.attempt_rows.Rows.count
     patch.setattr(
@@ -169,7 +169,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("last * wins", seed=60)
+@mistake("last * wins", seed=2)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         accepted.Accepted,
@@ -179,7 +179,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sessions_memory._Session, "repeats", lambda *_: False)
 
 
-@mistake("any code will do", seed=27)
+@mistake("any code will do", seed=178)
 def _(patch: pytest.MonkeyPatch) -> None:
     judge = inbox.judge
 

@@ -43,14 +43,14 @@ STARTS = (
     datetime(2026, 11, 30, 16, 59, 58, tzinfo=UTC),  # and with it a month
 )
 GIFTS = 0.3  # of worlds
-MEETS = 0.3  # of worlds have people without a wallet …
-WAITS = 0.6  # … and in most of these their money waits until it goes back
+MEETS = 0.4  # of worlds have people without a wallet …
+WAITS = 0.7  # … and in most of these their money waits until it goes back
 NIGHTS = 0.04
 RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.1  # of worlds have housekeeping and reconciliation, which are dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
-BEFORE_DUE_S = 20.0  # so long before money goes back, somebody may yet claim it
+BEFORE_DUE_S = 5.0  # so long before money goes back, somebody may yet claim it
 CALM_S = 60.0
 # After the weather has cleared up everything must have ended by then: a message may wait for 15
 # minutes, and an idle ledger must make a dozen blocks before what it never took is expired.
@@ -232,16 +232,18 @@ class Town:
 
     async def _time_runs_out(self) -> None:
         """What nobody has claimed is about to go back, and perhaps somebody claims it now."""
-        if not await self._settled(CALM_S):
+        calm = await self._settled(CALM_S)
+        (due_ms,) = self.database.driver.execute("SELECT min(due_at) FROM unclaimed").fetchone()
+        if not calm or due_ms is None:
             return
         self.note("days")
-        self.loop.leap(UNCLAIMED["days"] * 24 * 3600 - BEFORE_DUE_S)
+        self.loop.leap(max(0.0, (due_ms - self.now_ms()) / 1000 - BEFORE_DUE_S))
         claims = [
             get_wallet(self.phones[one.number], BEFORE_DUE_S * self._chance.random())
             for one in self.strangers
             if self._chance.random() < self.habits.newcomer
         ]
-        await self._all([*claims, asyncio.sleep(BEFORE_DUE_S)])
+        await self._all([*claims, asyncio.sleep(2 * BEFORE_DUE_S)])
 
     async def _settled(self, patience_s: float) -> bool:
         """Until nothing is under way; False when something never ends."""
