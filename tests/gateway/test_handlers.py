@@ -1,0 +1,35 @@
+"""What an effect that did not answer is told as, and what is counted as a fault of ours."""
+
+import pytest
+from clocks import FakeClock
+
+from gateway.handlers import Handlers
+from gateway.meters import Meters
+from gateway.origin import Origin
+from gateway.stores.sql import StoreUnavailable
+from menus.effects import OpenWallet, Unavailable, WalletOpening
+from menus.kinds import Msisdn
+
+PARTS = (
+    *("keep", "compare", "find_payee", "set_language", "open_wallet", "change_pin"),
+    *("choose_pin", "renew_key", "transfer", "read_balance", "read_last_payment"),
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "faults"),
+    [
+        (StoreUnavailable("gone", maybe_committed=True), WalletOpening(), 0),
+        (StoreUnavailable("gone"), Unavailable(), 0),
+        (ZeroDivisionError(), WalletOpening(), 1),
+    ],
+)
+async def test_a_database_that_is_away_is_no_fault_of_ours(error, outcome, faults):
+    async def fails(_effect, _origin):
+        raise error
+
+    clock, meters = FakeClock(), Meters()
+    handlers = Handlers(**dict.fromkeys(PARTS, fails), clock=clock, meters=meters)
+    origin = Origin(Msisdn("+85512345601"), "ussd", "africastalking", "s1", 3, clock.monotonic())
+    assert await handlers(OpenWallet("kept"), origin) == outcome
+    assert meters.faults.labels("handlers")._value.get() == faults
