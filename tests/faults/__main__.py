@@ -1,29 +1,36 @@
 """What is promised when things go wrong, asked and reached, as a table.
 
-    python tests/faults [--seeds 100000] [--minutes 30] [--long] [--seed N]
+    python tests/faults [--seeds 100000] [--minutes 30] [--long] [--times 1]
+                        [--only WHAT] [--seed N]
 
 Simulated worlds are lived from one seed after the other until all were or the time is over, and
-mistakes are made on purpose to see whether they are noticed. `--long` goes on until it is stopped;
-Ctrl-C ends any run with the table of what was reached. `--seed` lives one world again and prints
-its history.
+mistakes are made on purpose to see whether they are noticed. Real processes are killed, stopped and
+repeated at. `--long` does ten times that, and then goes on until it is stopped; Ctrl-C ends any run
+with the table of what was reached. `--only` tries the mistakes, the real processes or the worlds;
+`--seed` lives one world again and prints its history.
 """
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from figures import Effort, Row, mistakes, report, worlds
 from promises import broken
+from real_processes import real_processes
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from simulated_town import live
 
-# What real processes must show is measured by functions like these, each from a file of its own.
-MEASURES = (mistakes, worlds)
+MEASURES = {"mistakes": mistakes, "real": real_processes, "worlds": worlds}
+Only = Literal["mistakes", "real", "worlds"]
 FOR_EVER = sys.maxsize
+LONG_TIMES = 10  # as much as usual of what ends by itself
+QUIET_S = 10.0  # between lines of progress where there is no terminal
 
 out, err = Console(), Console(stderr=True)
 
@@ -38,13 +45,27 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
-def measured(effort: Effort) -> list[Row]:
-    """The rows of all measures; what an interrupted one has not told is not in it."""
+def measured(effort: Effort, only: str | None) -> list[Row]:
+    """The rows of the measures; what an interrupted one has not told is not in it."""
     rows: list[Row] = []
     with suppress(KeyboardInterrupt):
-        for measure in MEASURES:
-            rows.extend(measure(effort))
+        for name, measure in MEASURES.items():
+            if only in (None, name):
+                rows.extend(measure(effort))
     return rows
+
+
+def now_and_then(pause_s: float) -> Callable[[str], None]:
+    """Say on a line of its own what is told, but not too often."""
+    said_at = -pause_s
+
+    def say(what: str) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= pause_s:
+            said_at = time.monotonic()
+            err.print(what, markup=False, highlight=False)
+
+    return say
 
 
 def main(
@@ -52,6 +73,8 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="Worlds to live.")] = 100_000,
     minutes: Annotated[float, typer.Option(min=0.01, help="And no longer than this.")] = 30.0,
     long: Annotated[bool, typer.Option(help="Go on until it is stopped.")] = False,
+    times: Annotated[float, typer.Option(help="As often as usual, with real processes.")] = 1.0,
+    only: Annotated[Only | None, typer.Option(help="Try only these.")] = None,
     seed: Annotated[int | None, typer.Option(help="Live this world again.")] = None,
 ) -> None:
     """Try every promise, and print how far each was kept."""
@@ -64,10 +87,11 @@ def main(
             FOR_EVER if long else seeds,
             float("inf") if long else 60 * minutes,
             os.cpu_count() or 1,
-            status.update,
+            status.update if err.is_terminal else now_and_then(QUIET_S),
             lambda what: err.print(what, markup=False, highlight=False),
+            times * (LONG_TIMES if long else 1),
         )
-        rows = measured(effort)
+        rows = measured(effort, only)
     out.print(table(rows))
     if not all(row.kept for row in rows):
         sys.exit(1)

@@ -32,13 +32,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is to be tried. `say` shows progress, `show` what was found on the way."""
+    """How much is to be tried. `say` shows progress, `show` what was found on the way.
+
+    `times`: what has a figure of its own is tried that many times as often.
+    """
 
     seeds: int
     seconds: float
     workers: int
     say: Callable[[str], None]
     show: Callable[[str], None]
+    times: float = 1.0
+
+    def many(self, usual: int) -> int:
+        """How often, where this is usual."""
+        return max(1, round(usual * self.times))
 
 
 def worlds(effort: Effort) -> Iterator[Row]:

@@ -1,0 +1,69 @@
+"""Measures of real processes: killed, stopped and repeated at, and what people saw of it.
+
+What is done to them lives beside the end-to-end tests (`e2e/hurt`), where a small share of each
+runs in every test run; here is how much is asked of it, and how that is said.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from figures import Effort, Row
+
+from gateway import logs
+
+TESTS = Path(__file__).parent.parent
+sys.path += [str(TESTS / name) for name in ("", "e2e", "e2e/hurt")]
+
+from callers import town_of  # noqa: E402 - they know each other by their short names
+from kills import kill  # noqa: E402
+from stack import Stack  # noqa: E402
+from stands import Ground, levelled  # noqa: E402
+
+T = TypeVar("T")
+CYCLES = 100
+NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "pair": "two gateways"}
+
+
+def real_processes(effort: Effort) -> Iterator[Row]:
+    """All of them, on one ground."""
+    logs.set_up("warning")
+    effort.say("real processes: making people, a ledger and a database")
+    with levelled() as ground:
+        for measure in MEASURES:
+            yield from measure(ground, effort)
+
+
+def kills(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """`kill -9` at named points and at random, per database."""
+    for kind in ("sqlite", "postgres"):
+        cycles = effort.many(CYCLES)
+        with ground.stack(kind) as stack:
+            stack.start()
+
+            say = _named(effort, NAMES[kind])
+            done, found = asyncio.run(_in_town(stack, kill, cycles, say=say))
+        _show(effort, found.wrong, done.missed)
+        wrong = len(found.wrong) + len(done.missed)
+        reached = f"{done.at.total()} kills, {found.paid} paid, {wrong} wrong"
+        yield Row(f"kill -9, {NAMES[kind]}", f"{cycles} kills, 0 wrong", reached, not wrong)
+
+
+async def _in_town(stack: Stack, work: Callable[..., Awaitable[T]], *what: object, **how) -> T:
+    async with town_of(stack) as town:
+        return await work(town, *what, **how)
+
+
+def _named(effort: Effort, name: str) -> Callable[[str], None]:
+    return lambda what: effort.say(f"{name}: {what}")
+
+
+def _show(effort: Effort, *findings: "list[str] | tuple[str, ...]") -> None:
+    for finding in findings:
+        for one in finding[:10]:
+            effort.show(one)
+
+
+MEASURES = (kills,)
