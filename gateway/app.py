@@ -4,7 +4,7 @@ All of one process is built here from the settings; building starts nothing (ser
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -73,6 +73,7 @@ class World:
     clock: Clock
     entropy: Entropy
     threads: Executor | None  # for argon2; None runs it inline, in the simulated world
+    is_last: Callable[[int], Awaitable[bool]] | None = None  # see `Follower`
 
 
 class Gateway:
@@ -153,6 +154,7 @@ class Gateway:
             assets=self.assets,
             own=settings.bank_domain,
             begin=trusted_block(settings),
+            is_last=world.is_last,
             no_op=self.bank.no_op,
         )
 
@@ -218,11 +220,13 @@ class Gateway:
             assets=self.assets,
             banks=self.banks,
             maker=Maker(self.bank, self.vault, world.entropy, self.terms),
+            may_sign=self.follower.walked,
         )
         self.returns = Returns(
             world.sql,
             self.vault,
             self.limits,
+            may_sign=self.follower.walked,
             journal=self.journal,
             poke=self.outbox.poke,
             clock=world.clock,
@@ -327,7 +331,7 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         carriers = [_carrier(name, settings) for name in settings.carriers]
         for carrier in carriers:
             stack.push_async_callback(carrier.close)
-        world = World(sql, sessions, ledger, clock, entropy, threads)
+        world = World(sql, sessions, ledger, clock, entropy, threads, ledger.is_last)
         with _limits_named():
             gateway = Gateway(settings, world, carriers)
         yield gateway

@@ -9,6 +9,9 @@ raised as a fault while the next peer is asked. A payment committed after we had
 settled, counted and raised as a fault; so is money that left a wallet of ours otherwise than by a
 payment of its row.
 
+A database may have been restored from a backup, and then it lacks what was paid since: nothing is
+signed in this process until it has been seen that all blocks of the ledger are settled (`walked`).
+
 An idle ledger makes no blocks, and without blocks nothing expires: while something is overdue, a
 transaction that does nothing is sent now and then.
 
@@ -16,7 +19,8 @@ Stopped by cancelling `run`, at any moment.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
@@ -37,6 +41,7 @@ from menus.limits import business_day
 
 LOG = logs.get("follower")
 RETRY_S: Final = 1.0
+WALK_S: Final = 0.05  # between looks whether all blocks are settled
 PAUSE_MOST_S: Final = 30.0  # between tries at what only an operator can mend
 HEARTBEAT_S: Final = 3.0
 NUDGE_S: Final = 30.0  # between looks for what is overdue
@@ -70,7 +75,9 @@ class Follower:
         own: str = "bank",
         begin: Reached = Reached(0),  # noqa: B008 - frozen
         no_op: Callable[[int], bytes] | None = None,
+        is_last: Callable[[int], Awaitable[bool]] | None = None,
     ) -> None:
+        """`is_last`: whether the ledger has no block above a height; without it all is signed."""
         self._sql = sql
         self._ledger = ledger
         self._waiters = waiters
@@ -83,6 +90,10 @@ class Follower:
         self._own = own
         self._no_op = no_op  # signed bytes that do nothing, created at a moment (ms)
         self._begin = begin  # where the first process ever begins
+        self._is_last = is_last
+        self._walked = asyncio.Event()
+        if is_last is None:
+            self._walked.set()
         self._heard_at: datetime | None = None
         self._pause_s = RETRY_S  # doubled by each fault in a row
 
@@ -94,11 +105,20 @@ class Follower:
             return None
         return heard
 
+    async def walked(self, patience_s: float) -> bool:
+        """Have all blocks been settled that the ledger had? Waits for it, but no longer."""
+        if not self._walked.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(patience_s, 0.0)):
+                    await self._walked.wait()
+        return self._walked.is_set()
+
     async def run(self) -> None:
         """Follow the ledger until cancelled, whatever goes away meanwhile."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._settle_all())
+            tasks.create_task(self._walk())
             tasks.create_task(self._nudge())
 
     async def _listen(self) -> None:
@@ -115,6 +135,21 @@ class Follower:
                 LOG.warning("the ledger does not answer", hint="see GATEWAY_LEDGER_PEERS")
             up = answers
             await self._clock.sleep(HEARTBEAT_S)
+
+    async def _walk(self) -> None:
+        """See to it that this process has met the end of the chain."""
+        pause_s = WALK_S
+        while self._is_last is not None and not self._walked.is_set():
+            try:
+                (cursor,) = await self._sql.run(start_cursor, [self._begin])
+                if await self._is_last(cursor.height):
+                    LOG.info("all blocks are settled: payments are signed", height=cursor.height)
+                    self._walked.set()
+                    return
+            except (StoreUnavailable, LedgerError) as error:
+                LOG.warning("nothing is signed until the ledger's blocks are settled", error=error)
+                pause_s = min(2 * pause_s, RETRY_S)
+            await self._clock.sleep(pause_s)
 
     async def _nudge(self) -> None:
         """Have an idle ledger make blocks while something waits for them to expire."""
@@ -166,7 +201,8 @@ class Follower:
         operation = partial(settle, self._receipts, self._assets, self._own, journal=self._journal)
         while True:
             now = self._clock.now()
-            asked = Settle(block, to_ms(now), business_day(now))
+            restored = not self._walked.is_set()
+            asked = Settle(block, to_ms(now), business_day(now), restored)
             try:
                 (settled,) = await self._sql.run(operation, [asked])
                 break
@@ -203,6 +239,9 @@ class Follower:
         for tx_hash in settled.astray:
             self._meters.drifts.labels("block").inc()
             self._fault("money left a wallet, and no payment says so", tx_hash=tx_hash)
+        for tx_hash in settled.rebuilt:
+            self._meters.settled.labels("rebuilt").inc()
+            self._fault("a payment had no row: written again from its block", tx_hash=tx_hash)
         if settled.unreadable:
             self._fault("an amount cannot be read", height=block.height)
 

@@ -191,7 +191,11 @@ def _make_files_possible(settings: Settings) -> None:
 
 
 def _checks(gateway: Gateway) -> dict[str, Check]:
-    """Whether this process can take turns. The ledger is not asked: payments wait for it."""
+    """Whether this process can take turns. The ledger is not asked: payments wait for it.
+
+    So they do after a restore, until its blocks are settled; that is told, and no reason to leave
+    people without their menus.
+    """
     world = gateway.world
 
     async def database() -> str | None:
@@ -208,7 +212,11 @@ def _checks(gateway: Gateway) -> dict[str, Check]:
             return "the session store does not answer"
         return None
 
-    return {"database": database, "sessions": sessions}
+    async def payments() -> str | None:
+        signed = await gateway.follower.walked(0.0)
+        return None if signed else "nothing is signed until the ledger's blocks are settled"
+
+    return {"database": database, "sessions": sessions, "payments": payments}
 
 
 def _look(connection: Connection, items: Sequence[None]) -> Sequence[None]:

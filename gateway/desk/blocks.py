@@ -23,6 +23,7 @@ from gateway.desk import listings, replacement, settlement
 from gateway.desk.amounts import Assets, NotExact, from_decimal
 from gateway.desk.endings import Endings
 from gateway.desk.journal import Journal
+from gateway.desk.rebuilding import rebuild
 from gateway.desk.receipts import Arrival, Receipts
 from gateway.desk.settlement import Submitted
 from gateway.stores.dialects import insert_ignore
@@ -77,6 +78,7 @@ class Settled:
     told: int = 0
     unasked: int = 0  # keys replaced by whom we did not send
     astray: tuple[str, ...] = ()  # transactions that took money otherwise than our rows say
+    rebuilt: tuple[str, ...] = ()  # payments that had no row any more
 
 
 class Followed(NamedTuple):
@@ -109,6 +111,7 @@ class Settle:
     block: Block
     now_ms: int
     day: str  # today, in Phnom Penh
+    restored: bool = False  # perhaps: payments of ours without a row are written again
 
 
 def settle(
@@ -141,6 +144,11 @@ def settle(
     unasked = replacement.unasked(connection, sorted(hashes))
     touched.update(unasked.values())
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
+    lost: list[Submitted] = []
+    if one.restored:
+        seen = {row.tx_hash for row in known}
+        lost = rebuild(journal, connection, receipts.limits, assets, ours, block=block, known=seen)
+        known = [*known, *lost]
     endings = Endings(one.day, one.now_ms, block.created_time, block.height)
     endings.unasked = sorted(unasked)
     _end_committed(connection, endings, known, hashes, block)
@@ -168,6 +176,7 @@ def settle(
             told,
             len(unasked),
             _astray(endings, movements, ours),
+            tuple(row.tx_hash for row in lost),
         )
     ]
 

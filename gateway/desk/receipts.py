@@ -80,7 +80,7 @@ class Receipts:
     ) -> None:
         self.terms = terms
         self._texts = texts
-        self._limits = limits
+        self.limits = limits
         self._banks = banks
         self._service_code = service_code
         self._opened = Opened(banks.own_name, service_code)
@@ -108,7 +108,7 @@ class Receipts:
         accounts.update(one for a in arrived for one in (a.account_id, a.src_account))
         if not accounts:
             return []
-        books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
+        books = open_books_of_accounts(connection, self.limits, day, sorted(accounts))
         facts = [self._sent(books, payment, at_ms) for payment in sent]
         facts += [self._not_sent(books, payment) for payment in not_sent]
         back = {payment.tx_hash for payment in returned}
@@ -149,7 +149,7 @@ class Receipts:
         accounts = {one.account_id for one in (*done, *failed)}
         if not accounts:
             return []
-        books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
+        books = open_books_of_accounts(connection, self.limits, day, sorted(accounts))
         facts = [self._replaced(one, at_ms) for one in done]
         facts += [
             Fact(f"{one.tx_hash}/not_replaced", one.account_id, "notice", self._pin_kept)
@@ -215,7 +215,7 @@ class Receipts:
             self._name(books, payment.dest_account),
             from_ms(at_ms),
             _balance(books, payment.src_account, currency),
-            self._limits.left_today(tier, currency, counted),
+            self.limits.left_today(tier, currency, counted),
         )
         return Fact(f"{payment.ref}/sent", payment.src_account, "receipt", notice)
 

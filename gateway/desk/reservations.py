@@ -20,6 +20,7 @@ from gateway.desk.chain import PAYMENT, RESERVED, SENT, Entry, Line
 from gateway.desk.changes import make_holdings
 from gateway.desk.checks import Want
 from gateway.desk.journal import Journal
+from gateway.desk.limits import Limits
 from gateway.desk.openings import Opening
 from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Counter, Holding, Submission, Transfer, table_of
@@ -141,6 +142,29 @@ def reserve_returns(
         for order in orders
     ]
     _write(journal, connection, placings, [])
+
+
+def reserve_rebuilt(
+    journal: Journal,
+    connection: Connection,
+    limits: Limits,
+    ours: Collection[str],
+    rebuilt: Sequence[tuple[Order, str, str | None]],  # each with its day and its beneficiary
+) -> None:
+    """Write payments that a block holds already, as `reserve` does: they count beyond any cap."""
+    beyond = {"b_cap": _MINOR_MOST, "b_count_cap": _COUNT_MOST}
+    placings, counters = list[Placing](), list[Taking]()
+    for order, day, beneficiary in rebuilt:
+        amount = order.want.amount
+        bucket, counted = limits.bucket(amount.currency), limits.counted(amount)
+        row = _transfer_row(order, day, bucket, counted) | {"beneficiary": beneficiary}
+        cap = _MINOR_MOST if order.want.dest_account in ours else None
+        placings.append(Placing(order, row, cap))
+        counters += [
+            _of_counter(order, (bucket, period), (counted, 1), beyond) for period in (day, day[:7])
+        ]
+    insert_ignore(connection, Counter, [empty_counter(taking.entry.line) for taking in counters])
+    _write(journal, connection, placings, counters)
 
 
 def _write(

@@ -30,7 +30,7 @@ from gateway.desk.limits import Limits
 from gateway.desk.locks import lock_wallets
 from gateway.desk.pins import named_key
 from gateway.desk.reservations import GuardFailed, Order, reserve_returns
-from gateway.desk.signing import command_of, fresh_ref
+from gateway.desk.signing import MaySign, at_once, command_of, fresh_ref
 from gateway.desk.times import to_ms
 from gateway.desk.unclaimed import Back, begin_return
 from gateway.meters import Meters
@@ -108,7 +108,9 @@ class Returns:
         entropy: Entropy,
         meters: Meters,
         assets: Assets = Assets(),  # noqa: B008 - frozen
+        may_sign: MaySign = at_once,
     ) -> None:
+        self._may_sign = may_sign
         self._sql = sql
         self._vault = vault
         self._limits = limits
@@ -123,7 +125,8 @@ class Returns:
         """Sweep until cancelled: what is stored is sent by whoever comes next."""
         while True:
             try:
-                await self.sweep()
+                if await self._may_sign(EVERY_S):
+                    await self.sweep()
             except StoreUnavailable as error:
                 LOG.warning("returns wait for the database", error=error)
             await self._clock.sleep(EVERY_S)

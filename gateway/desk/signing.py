@@ -1,5 +1,6 @@
 """What a payment asks of the ledger, and the ref that makes it one of its kind. Pure."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.clock import Entropy
@@ -8,6 +9,14 @@ from gateway.desk.checks import Want
 from ledger_client.ledger import TransferAsset
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read out over a phone
+
+MaySign = Callable[[float], Awaitable[bool]]
+"""May anything be signed yet? Waits so many seconds for it (`Follower.walked`)."""
+
+
+async def at_once(_patience_s: float) -> bool:
+    """Signing waits for nothing."""
+    return True
 
 
 def fresh_ref(entropy: Entropy) -> str:

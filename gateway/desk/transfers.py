@@ -36,7 +36,7 @@ from gateway.desk.making import Maker
 from gateway.desk.pins import Opened
 from gateway.desk.placing import RefTaken, Seen, look, place
 from gateway.desk.reservations import Order
-from gateway.desk.signing import command_of, fresh_ref
+from gateway.desk.signing import MaySign, at_once, command_of, fresh_ref
 from gateway.desk.times import to_ms
 from gateway.desk.unclaimed import NOT_TAKEN
 from gateway.desk.waiters import Waiters
@@ -102,7 +102,9 @@ class Transfers:
         assets: Assets = Assets(),  # noqa: B008 - frozen
         banks: Banks = Banks(),  # noqa: B008 - frozen
         maker: Maker | None = None,
+        may_sign: MaySign = at_once,
     ) -> None:
+        self._may_sign = may_sign
         self._maker = maker
         terms = maker.terms if maker else NOT_TAKEN
         self._banks = banks
@@ -161,7 +163,7 @@ class Transfers:
             return await self._tell(seen.payment, want, origin)
         if seen.refusal is not None:
             return seen.refusal
-        opened = await self._pins.open(seen.src_account, effect.pin, origin.turn_key)
+        opened = await self._open(seen, effect.pin, origin)
         if not isinstance(opened, Opened):
             return opened
         want = replace(want, dest_account=seen.dest_account)
@@ -170,6 +172,13 @@ class Transfers:
             self._outbox.poke()
             return await self._tell(placed, want, origin)
         return placed
+
+    async def _open(
+        self, seen: Seen, pin: Pin, origin: Origin
+    ) -> Opened | PinOutcome | Unconfirmed | Unavailable:
+        if not await self._may_sign(self._left_s(origin)):
+            return Unconfirmed()  # it may be paid already: what came after a backup is not known
+        return await self._pins.open(seen.src_account, pin, origin.turn_key)
 
     async def _sign_and_place(
         self, want: Want, opened: Opened, origin: Origin, earlier: int

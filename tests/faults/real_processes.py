@@ -21,6 +21,7 @@ from callers import town_of  # noqa: E402 - they know each other by their short 
 from kills import kill  # noqa: E402
 from limits_spent import LIMITED, SESSIONS, spend_limits  # noqa: E402
 from repeats import repeat  # noqa: E402
+from restores import restore  # noqa: E402
 from stack import Stack  # noqa: E402
 from stands import Ground, levelled  # noqa: E402
 from stops import (  # noqa: E402
@@ -102,6 +103,20 @@ def repeats(ground: Ground, effort: Effort) -> Iterator[Row]:
         yield Row(f"callbacks 1-5 times, {NAMES[kind]}", asked, reached, not done.wrong)
 
 
+def restores(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """A database from an hour ago, per database."""
+    for kind in ("sqlite", "postgres"):
+        effort.say(f"{NAMES[kind]}: restored from backup")
+        with ground.stack(kind) as stack:
+            stack.start()
+            done = asyncio.run(_in_town(stack, restore))
+        _show(effort, done.found.wrong)
+        early, wrong = done.signed_too_early, len(done.found.wrong)
+        reached = f"{early} signed too early, {done.found.paid} paid, {wrong} wrong"
+        asked = "nothing signed too early, 0 wrong"
+        yield Row(f"backup restored, {NAMES[kind]}", asked, reached, not early and not wrong)
+
+
 async def _in_town(stack: Stack, work: Callable[..., Awaitable[T]], *what: object, **how) -> T:
     async with town_of(stack) as town:
         return await work(town, *what, **how)
@@ -117,4 +132,4 @@ def _show(effort: Effort, *findings: "list[str] | tuple[str, ...]") -> None:
             effort.show(one)
 
 
-MEASURES = (kills, stops, repeats, limits)
+MEASURES = (kills, stops, repeats, limits, restores)

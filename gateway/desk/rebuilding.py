@@ -1,0 +1,123 @@
+"""Payments of ours that a block holds and no row does: the database was taken back to a backup.
+
+Each is written as it was reserved when it was signed, and then ends with its block like any other:
+counters, balances and receipts follow by themselves. What only the lost row knew is lost: which
+turn it was, the channel, the exact bytes (they are on the ledger). A payment is known by what the
+gateway makes: one command, signed by the wallet it takes from, with a ref for description.
+
+Only for blocks that a process meets before it has come to their end (`Follower.walked`): later,
+money that leaves a wallet without a row is somebody else's doing, and must stand out. Called inside
+the commit that settles the block, on wallets that are locked.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
+
+from gateway import logs
+from gateway.desk.amounts import Assets, NotExact, from_decimal
+from gateway.desk.checks import Want
+from gateway.desk.journal import Journal
+from gateway.desk.limits import Limits
+from gateway.desk.reservations import GuardFailed, Order, reserve_rebuilt
+from gateway.desk.settlement import Submitted
+from gateway.desk.times import from_ms
+from gateway.stores.dialects import in_list, listed
+from gateway.stores.tables import Listing, Wallet, table_of
+from ledger_client.ledger import Block, BlockTransaction, Signed, TransferAsset
+from menus.kinds import Money, Msisdn
+from menus.limits import business_day
+
+LOG = logs.get("rebuilding")
+_WALLET, _LISTING = table_of(Wallet), table_of(Listing)
+_MADE: Final = re.compile(r"([0-9A-HJKMNP-TV-Z]{8})(?: ACC (.+))?")  # see `signing.command_of`
+_NUMBERS = (
+    select(_LISTING.c.account_id, _LISTING.c.msisdn)
+    .where(_LISTING.c.account_id.in_(select(listed("accounts").c.value)))
+    .union_all(
+        select(_WALLET.c.account_id, _WALLET.c.msisdn).where(
+            _WALLET.c.account_id.in_(select(listed("accounts").c.value))
+        )
+    )
+)
+_OWNED = select(_WALLET.c.account_id, _WALLET.c.key_version).where(
+    _WALLET.c.account_id.in_(select(listed("accounts").c.value)), _WALLET.c.claim == ""
+)
+
+
+def rebuild(
+    journal: Journal,
+    connection: Connection,
+    limits: Limits,
+    assets: Assets,
+    ours: Collection[str],
+    *,
+    block: Block,
+    known: Collection[str],
+) -> list[Submitted]:
+    """Write the block's payments of wallets of `ours` that are not among the `known` hashes."""
+    found = [
+        (transaction, command)
+        for transaction in block.transactions
+        if transaction.tx_hash not in known
+        for command in _payment(transaction, ours)
+    ]
+    if not found:
+        return []
+    accounts = in_list({account for _, one in found for account in (one.src, one.dest)})
+    numbers = dict(connection.execute(_NUMBERS, {"accounts": accounts}).tuples().all())
+    versions = dict(connection.execute(_OWNED, {"accounts": accounts}).tuples().all())
+    written = []
+    for transaction, command in found:
+        if command.src not in versions:
+            continue  # nobody's yet: what goes back of it is for `returns` to find out
+        try:
+            order, beneficiary = _order(transaction, command, numbers, versions, assets)
+            day = business_day(from_ms(transaction.created_time))
+            with connection.begin_nested():
+                reserve_rebuilt(journal, connection, limits, ours, [(order, day, beneficiary)])
+        except (GuardFailed, IntegrityError, NotExact) as error:
+            LOG.error("a payment cannot be written again", tx_hash=transaction.tx_hash, error=error)
+            continue
+        written.append(
+            Submitted(transaction.tx_hash, "signed", command.src, command.src, command.dest)
+        )
+    return written
+
+
+def _payment(transaction: BlockTransaction, ours: Collection[str]) -> Iterator[TransferAsset]:
+    """The one command of what looks like a payment that this gateway has signed."""
+    match transaction.commands:
+        case (TransferAsset(src=src, description=description) as command,):
+            if src == transaction.creator and src in ours and _MADE.fullmatch(description):
+                yield command
+
+
+def _order(
+    transaction: BlockTransaction,
+    command: TransferAsset,
+    numbers: dict[str, str],
+    versions: dict[str, int],
+    assets: Assets,
+) -> tuple[Order, str | None]:
+    made, currency = _MADE.fullmatch(command.description), assets.currency(command.asset_id)
+    if made is None or currency is None:
+        raise NotExact(command.asset_id)
+    ref, beneficiary = made.groups()
+    to = numbers.get(command.dest)
+    want = Want(
+        f"rebuilt {transaction.tx_hash}",
+        Msisdn(numbers[command.src]),
+        Msisdn(to) if to else None,
+        command.dest,
+        Money(currency, from_decimal(command.amount, currency)),
+        again=True,
+        channel="ussd",
+    )
+    signed = Signed(transaction.tx_hash, "", transaction.created_time, b"")
+    at_ms, version = transaction.created_time, versions[command.src]
+    turn_key = f"rebuilt/{transaction.tx_hash}"
+    return Order(want, ref, turn_key, command.src, version, signed, at_ms), beneficiary
