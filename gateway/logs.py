@@ -2,7 +2,8 @@
 
 What may be logged: names of things that happened, ids, refs, masked numbers, kinds of error and
 where they were raised. What may not: a PIN, a raw carrier text, a message's text, a whole number.
-Exceptions are logged by type and place only, because a message may quote what it choked on.
+Exceptions are logged by type and place only, because a message may quote what it choked on. A line
+that cannot be written (the disk is full) is lost, and nothing else with it.
 """
 
 import json
@@ -11,8 +12,9 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -35,7 +37,7 @@ def set_up(level: str) -> None:
             structlog.processors.JSONRenderer(sort_keys=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Spared())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
@@ -44,6 +46,18 @@ def set_up(level: str) -> None:
 def get(room: str) -> Log:
     """The logger of one room of the gateway."""
     return structlog.get_logger(room=room)  # type: ignore[no-any-return]
+
+
+class _Spared:
+    """Standard error, of which nobody needs to know that it fails."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Foreign(logging.Handler):
@@ -55,7 +69,7 @@ class _Foreign(logging.Handler):
         line["said"] = str(record.msg)[:200]
         if kind:
             line["error"] = kind
-        sys.stderr.write(json.dumps(line) + "\n")
+        _Spared().write(json.dumps(line) + "\n")
 
 
 def mask_numbers(

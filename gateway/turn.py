@@ -65,12 +65,11 @@ class FactsOf(Protocol):
 
 
 class Coming(NamedTuple):
-    """A callback on its way to its page, the session it names, who takes it, and until when."""
+    """A callback on its way to its page, the session it names, and who takes it."""
 
     mo: UssdMo
     key: SessionKey
     worker: str
-    deadline: float
 
 
 class Ahead(NamedTuple):
@@ -118,13 +117,12 @@ class Turns:
         if not mo.text and self._admission.full and not self._kept.get(key):
             self._meters.sent_away.inc()
             return self._apology("crowded")
-        worker = f"{self._name}/{next(self._claims)}"
-        began = self._admission.begin(worker)
-        coming = Coming(mo, key, worker, began + self._wait_s)
+        coming = Coming(mo, key, f"{self._name}/{next(self._claims)}")
+        began = self._admission.begin(coming.worker)
         try:
             mt = await self._page(coming)
         finally:
-            self._admission.end(worker)
+            self._admission.end(coming.worker)
         self._turn_seconds[mt.end].observe(self._clock.monotonic() - began)
         return mt
 
@@ -151,13 +149,13 @@ class Turns:
 
     async def _claimed(self, coming: Coming) -> UssdMt:
         """Claim the turn and answer it, or wait for the page of who has it."""
-        mo, key, worker, _ = coming
+        mo, key, worker = coming
         kept = self._kept.get(key)
         ahead = await self._ahead(mo, kept) if kept else None
         if kept and ahead and (mt := await self._at_once(coming, kept, ahead)):
             return mt
         create = not mo.text
-        patience = coming.deadline + FACTS_S
+        patience = self._clock.monotonic() + self._wait_s + FACTS_S
         while True:
             claim = await self._sessions.claim(
                 key,
@@ -207,7 +205,7 @@ class Turns:
         """
         if ahead.turn.effect is not None:
             return None
-        mo, key, worker, _ = coming
+        mo, key, worker = coming
         after = self._after(mo, kept.record, ahead.turn)
         dumped = after.dump()
         taken = await self._sessions.advance(
@@ -234,7 +232,7 @@ class Turns:
 
     async def _answer(self, coming: Coming, claim: Claim, ahead: Ahead | None) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""
-        mo, key, worker, _ = coming
+        mo, key, worker = coming
         record = self._kept.load(key, claim.record) if claim.record else None
         new = record.accepted.read(mo.text, self._mac) if record else None
         if record and (record.end or not new):
@@ -309,9 +307,9 @@ class Turns:
             at=self._clock.now().timestamp(),
         )
 
-    def _origin(self, coming: Coming, number: int) -> Origin:
-        mo = coming.mo
-        return Origin(mo.msisdn, "ussd", mo.carrier, mo.session, number, coming.deadline)
+    def _origin(self, mo: UssdMo, number: int) -> Origin:
+        deadline = self._clock.monotonic() + self._wait_s
+        return Origin(mo.msisdn, "ussd", mo.carrier, mo.session, number, deadline)
 
     def _record(self, turn: Turn, number: int, accepted: Accepted) -> Record:
         page = turn.page
@@ -334,7 +332,7 @@ class Turns:
         denied = False
         if turn.effect is None:
             return turn, denied
-        origin = self._origin(coming, number)
+        origin = self._origin(coming.mo, number)
         for _ in range(WORST_EFFECTS):
             if turn.effect is None:
                 return turn, denied

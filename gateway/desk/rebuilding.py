@@ -68,8 +68,10 @@ def rebuild(
     if not found:
         return []
     accounts = in_list({account for _, one in found for account in (one.src, one.dest)})
-    numbers = dict(connection.execute(_NUMBERS, {"accounts": accounts}).tuples().all())
-    versions = dict(connection.execute(_OWNED, {"accounts": accounts}).tuples().all())
+    numbered = connection.execute(_NUMBERS, {"accounts": accounts})
+    numbers = {row.account_id: row.msisdn for row in numbered}
+    owned = connection.execute(_OWNED, {"accounts": accounts})
+    versions = {row.account_id: row.key_version for row in owned}
     written = []
     for transaction, command in found:
         if command.src not in versions:

@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent.parent
 sys.path += [str(TESTS / name) for name in ("", "e2e", "e2e/hurt")]
 
 from callers import town_of  # noqa: E402 - they know each other by their short names
+from full_disk import fill  # noqa: E402
 from kills import kill  # noqa: E402
 from limits_spent import LIMITED, SESSIONS, spend_limits  # noqa: E402
 from repeats import repeat  # noqa: E402
@@ -101,6 +102,10 @@ def repeats(ground: Ground, effort: Effort) -> Iterator[Row]:
         reached = f"{done.callbacks:,} callbacks, {done.found.paid:,} paid, {len(done.wrong)} wrong"
         asked = f"{sessions:,} sessions, 0 wrong"
         yield Row(f"callbacks 1-5 times, {NAMES[kind]}", asked, reached, not done.wrong)
+        if kind == "pair":
+            again = done.found.doubled_sms
+            reached = f"{again} sent twice, {done.found.paid:,} payments"
+            yield Row("two processes, one outbox", "no SMS sent twice", reached, not again)
 
 
 def restores(ground: Ground, effort: Effort) -> Iterator[Row]:
@@ -115,6 +120,18 @@ def restores(ground: Ground, effort: Effort) -> Iterator[Row]:
         reached = f"{early} signed too early, {done.found.paid} paid, {wrong} wrong"
         asked = "nothing signed too early, 0 wrong"
         yield Row(f"backup restored, {NAMES[kind]}", asked, reached, not early and not wrong)
+
+
+def full_disk(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """No file may grow for a while."""
+    effort.say("SQLite: a full disk")
+    with ground.stack("sqlite") as stack:
+        stack.start()
+        full = asyncio.run(_in_town(stack, fill))
+    _show(effort, full.found.wrong, full.broken)
+    wrong = len(full.found.wrong) + len(full.broken)
+    reached = f"{wrong} wrong, {full.found.paid} paid before and after"
+    yield Row("full disk, SQLite", "a page for everybody, 0 wrong", reached, not wrong)
 
 
 async def _in_town(stack: Stack, work: Callable[..., Awaitable[T]], *what: object, **how) -> T:
@@ -132,4 +149,4 @@ def _show(effort: Effort, *findings: "list[str] | tuple[str, ...]") -> None:
             effort.show(one)
 
 
-MEASURES = (kills, stops, repeats, limits, restores)
+MEASURES = (kills, stops, repeats, limits, restores, full_disk)

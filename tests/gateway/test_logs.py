@@ -1,7 +1,13 @@
-"""Logs never hold a whole phone number, wherever it hides."""
+"""Logs never hold a whole phone number, wherever it hides; and they may fail."""
+
+import logging
+import os
+import sys
 
 import pytest
+import structlog
 
+from gateway import logs
 from gateway.logs import mask_numbers
 
 
@@ -23,3 +29,23 @@ def test_a_number_keeps_its_last_three_digits(value, logged):
         "what": logged,
         "height": 123456789,
     }
+
+
+@pytest.fixture
+def _logging_as_before():
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_disk_without_room_for_a_line_stops_nobody(monkeypatch):
+    full = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w", buffering=1)
+    monkeypatch.setattr(sys, "stderr", full)
+    logs.set_up("info")
+    logs.get("room").info("happened")
+    logging.getLogger("library").warning("something")
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="No space"):
+        full.close()

@@ -264,21 +264,6 @@ async def test_when_facts_are_lost_after_a_payment_its_outcome_is_told_all_the_s
     assert "REF12345" in page.text
 
 
-async def test_what_came_before_a_payment_is_part_of_the_time_that_it_may_take(world):
-    await world.walk(*STEPS[:-1])
-    looked = world.facts
-
-    async def slowly(msisdn: Msisdn) -> Facts:
-        await world.clock.sleep(1.0)
-        return await looked(msisdn)
-
-    world.turns._facts = slowly
-    began = world.clock.monotonic()
-    await world.post("*".join(STEPS))
-    _, origin = world.desk.asked[-1]
-    assert origin.deadline == began + 3.0
-
-
 async def test_what_is_known_is_not_looked_up_again_when_the_time_is_over(world):
     await world.walk(*STEPS[:-1])
     world.desk.go_on.clear()

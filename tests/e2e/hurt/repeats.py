@@ -72,4 +72,6 @@ async def repeat(town: Town, sessions: int, *, say: Say = lambda _: None) -> Rep
     wrong = [*found.wrong, *(one for person in people for one in person.unequal)]
     if found.agreed != found.paid:
         wrong.append(f"{found.agreed} payments were agreed to, {found.paid} made")
+    if found.doubled_sms:  # nobody died
+        wrong.append(f"{found.doubled_sms} receipts came twice")
     return Repeated(sessions, sum(one.callbacks for one in people), found, tuple(wrong))

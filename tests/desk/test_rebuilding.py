@@ -1,0 +1,171 @@
+"""A payment of ours that a block holds and no row does, as after a restore from backup."""
+
+import asyncio
+
+import pytest
+from audit_parts import found
+from money_parts import (
+    DARA,
+    MESSAGE,
+    SUBMISSION,
+    THIDA,
+    TRANSFER,
+    Desk,
+    MemoryLedger,
+    account,
+    counters,
+    fetch,
+    holding,
+    khr,
+    person,
+)
+
+from gateway.desk.amounts import Assets
+from gateway.desk.blocks import Settle, settle, start_cursor
+from gateway.follower import Follower
+from ledger_client.ledger import LedgerUnreachable, Reached, TransferAsset
+from menus.effects import Committed, Unconfirmed
+
+REF = "A1B2C3D4"
+LIMIT = 2_000_000  # of a day, for whom only a number is known
+
+
+@pytest.fixture
+async def desk(sql, clock) -> Desk:
+    ledger = MemoryLedger(auto=False)
+    await person(sql, DARA, ledger, riel=3_000_000, tier="basic")
+    await person(sql, THIDA, ledger, riel=50_000, name="Chan Thida")
+    await sql.run(start_cursor, [Reached(0)])
+    return Desk(sql, ledger, clock, any_pin=True)
+
+
+def paid(desk: Desk, amount: int = 5_000, *, creator: str = "", said: str = REF):
+    """A block that holds this payment of Dara's to Thida."""
+    src = account(DARA)
+    command = TransferAsset(src, account(THIDA), "khr#nbc", str(amount), said)
+    return desk.ledger.block((creator or src, [command]))
+
+
+async def settled(desk: Desk, block, *, restored: bool = True):
+    def operation(connection, asked):
+        return settle(desk.receipts, Assets(), "bank", connection, asked, journal=desk.journal)
+
+    asked = Settle(block, block.created_time, "2026-11-22", restored)
+    (done,) = await desk.sql.run(operation, [asked])
+    return done
+
+
+async def test_it_is_written_again_with_its_limits_its_balances_and_its_receipts(desk):
+    done = await settled(desk, block := paid(desk))
+    assert done.rebuilt == (block.transactions[0].tx_hash,)
+    assert (done.committed, done.astray, done.contradicted) == (1, (), 0)
+    (row,) = await fetch(desk.sql, TRANSFER)
+    assert (row["ref"], row["state"], row["amount"]) == (REF, "committed", 5_000)
+    assert (row["src_msisdn"], row["dest_msisdn"]) == (DARA.e164, THIDA.e164)
+    assert await holding(desk.sql, DARA) == (2_995_000, 0, 0)
+    assert await holding(desk.sql, THIDA) == (55_000, 0, 0)
+    assert set((await counters(desk.sql, DARA)).values()) == {(5_000, 1)}
+    messages = await fetch(desk.sql, MESSAGE)
+    assert sorted(row["msisdn"] for row in messages) == [DARA.e164, THIDA.e164]
+    assert all(REF in row["text"] for row in messages)
+    assert not await found(desk, desk.journal)
+
+
+async def test_it_counts_also_beyond_what_a_day_allows(desk):
+    await settled(desk, paid(desk, LIMIT))
+    await settled(desk, paid(desk, LIMIT // 4, said="A1B2C3D5"))
+    assert set((await counters(desk.sql, DARA)).values()) == {(LIMIT + LIMIT // 4, 2)}
+
+
+async def test_its_bytes_are_never_sent(desk):
+    await settled(desk, paid(desk))
+    assert {row["state"] for row in await fetch(desk.sql, SUBMISSION)} == {"committed"}
+    assert not await desk.outbox.round()
+    assert not desk.ledger.calls
+
+
+@pytest.mark.parametrize(
+    ("creator", "said", "restored"),
+    [
+        ("somebody@bank", REF, True),  # who was granted it; no gateway signs so
+        ("", "from elsewhere", True),
+        ("", REF, False),  # a process that has met the end of the chain
+    ],
+)
+async def test_money_that_left_otherwise_still_stands_out(desk, creator, said, restored):
+    block = paid(desk, creator=creator, said=said)
+    done = await settled(desk, block, restored=restored)
+    assert done.astray == (block.transactions[0].tx_hash,)
+    assert not done.rebuilt
+    assert not await fetch(desk.sql, TRANSFER)
+    assert await holding(desk.sql, DARA) == (2_995_000, 0, 0)
+
+
+async def test_a_payment_that_has_its_row_is_left_as_it_is(desk):
+    paying = asyncio.ensure_future(desk.pay(DARA, THIDA, khr(700), wait_s=0.01))
+    await paying
+    await desk.outbox.round()
+    done = await settled(desk, desk.ledger.block())
+    assert (done.committed, done.rebuilt) == (1, ())
+    assert len(await fetch(desk.sql, TRANSFER)) == 1
+
+
+async def test_a_ref_that_another_payment_has_is_no_reason_to_stop_settling(desk):
+    await settled(desk, paid(desk))
+    done = await settled(desk, block := paid(desk, 300))
+    assert done.astray == (block.transactions[0].tx_hash,)
+    assert await holding(desk.sql, DARA) == (2_994_700, 0, 0)
+
+
+# ---- nothing is signed before
+
+
+def following(desk: Desk, is_last) -> Follower:
+    return Follower(
+        desk.sql,
+        desk.ledger,
+        desk.waiters,
+        desk.receipts,
+        journal=desk.journal,
+        clock=desk.clock,
+        meters=desk.meters,
+        is_last=is_last,
+    )
+
+
+async def test_nothing_is_signed_before_the_end_of_the_chain_and_people_are_told_to_look(desk):
+    async def never(_height: int) -> bool:
+        raise LedgerUnreachable("away")
+
+    desk.transfers._may_sign = following(desk, never).walked
+    outcome = await desk.pay(DARA, THIDA, khr(700), wait_s=0.01)
+    assert outcome == Unconfirmed()
+    assert not await fetch(desk.sql, TRANSFER)
+
+
+async def test_a_payment_waits_for_the_end_of_the_chain_as_long_as_its_turn_may(desk):
+    asked: list[int] = []
+
+    async def told(height: int) -> bool:
+        asked.append(height)
+        return height == 1
+
+    follower = following(desk, told)
+    desk.ledger.auto = True
+    block = paid(desk)
+    desk.transfers._may_sign = follower.walked
+    paying = asyncio.ensure_future(desk.pay(DARA, THIDA, khr(700)))
+    running = [asyncio.ensure_future(room.run()) for room in (follower, desk.outbox)]
+    try:
+        while not paying.done():
+            await desk.clock.advance(0.05)
+            await asyncio.sleep(0.002)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    assert isinstance(paying.result(), Committed)
+    assert asked[-1] == 1
+    rows = {row["ref"]: row["state"] for row in await fetch(desk.sql, TRANSFER)}
+    assert rows[REF] == "committed"
+    assert block.height == 1
