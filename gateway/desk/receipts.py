@@ -186,7 +186,7 @@ class Receipts:
         if not kept:
             return []
         accounts = {at for row in kept for at in (row.src_account, row.dest_account)}
-        books = open_books_of_accounts(connection, self._limits, day, sorted(accounts))
+        books = open_books_of_accounts(connection, self.limits, day, sorted(accounts))
         facts = [self._kept(books, row) for row in kept]
         return self._say(connection, facts, books)
 
