@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent.parent
 sys.path += [str(TESTS / name) for name in ("", "e2e", "e2e/hurt")]
 
 from callers import town_of  # noqa: E402 - they know each other by their short names
+from clocks_wrong import keep_time  # noqa: E402
 from full_disk import fill  # noqa: E402
 from kills import kill  # noqa: E402
 from limits_spent import LIMITED, SESSIONS, spend_limits  # noqa: E402
@@ -134,6 +135,17 @@ def full_disk(ground: Ground, effort: Effort) -> Iterator[Row]:
     yield Row("full disk, SQLite", "a page for everybody, 0 wrong", reached, not wrong)
 
 
+def clocks(ground: Ground, effort: Effort) -> Iterator[Row]:
+    """A clock that is wrong, jumps, and passes into the next day."""
+    effort.say("SQLite: wrong clocks")
+    with ground.stack("sqlite") as stack:
+        stack.start()
+        kept = asyncio.run(_in_town(stack, keep_time))
+    _show(effort, kept.wrong)
+    reached = f"{kept.found.paid} paid, {len(kept.wrong)} wrong"
+    yield Row("clock -6 min, +4 min, 17:00 UTC", "no wrong day, 0 wrong", reached, not kept.wrong)
+
+
 async def _in_town(stack: Stack, work: Callable[..., Awaitable[T]], *what: object, **how) -> T:
     async with town_of(stack) as town:
         return await work(town, *what, **how)
@@ -149,4 +161,4 @@ def _show(effort: Effort, *findings: "list[str] | tuple[str, ...]") -> None:
             effort.show(one)
 
 
-MEASURES = (kills, stops, repeats, limits, restores, full_disk)
+MEASURES = (kills, stops, repeats, limits, restores, full_disk, clocks)

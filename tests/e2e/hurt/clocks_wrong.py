@@ -27,7 +27,7 @@ WRONG_S = (-360.0, 240.0)  # one jump is of ten minutes, the other way
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The business days on which people paid, and what was wrong."""
+    """On how many business days people paid, and what was wrong."""
 
     days: int
     found: Found

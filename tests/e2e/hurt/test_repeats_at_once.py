@@ -5,7 +5,7 @@ from callers import town_of
 from repeats import repeat
 from stands import Ground
 
-SESSIONS = 100
+SESSIONS = 50
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "pair"])
