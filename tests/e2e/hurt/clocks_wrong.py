@@ -19,8 +19,8 @@ from menus.limits import business_day
 
 SHIFTED = Path(__file__).with_name("shifted.py")
 PHONES = 6
-BEGIN_S = 6.0  # after a start is ordered the day ends …
-GO_ON_S = 8.0  # … and people pay until it surely has
+BEGIN_S = 8.0  # after a start is ordered the day ends …
+GO_ON_S = 10.0  # … and people pay until it surely has
 EARLY_MOST = timedelta(minutes=4)
 WRONG_S = (-360.0, 240.0)  # one jump is of ten minutes, the other way
 
