@@ -141,7 +141,9 @@ class Turns:
             return self._apology("lost" if coming.mo.text else "unavailable")
         except NOT_TAKEN as error:
             LOG.warning("turn not taken", error=error)
-            return self._apology("unavailable")
+            kept = self._kept.get(coming.key)
+            # It may be a PIN, and a repeat of it under way: see `_answer`.
+            return self._apology("lost" if kept and kept.record.secret else "unavailable")
         except Exception as error:  # noqa: BLE001  # a phone needs a page, whatever happened
             self._meters.faults.labels("turn").inc()
             LOG.error("turn failed", error=error)
@@ -190,12 +192,7 @@ class Turns:
         # Two inputs tell of a turn that another process had meanwhile: the second may be a PIN.
         if new is None or SEPARATOR in new.text:
             return None
-        try:
-            facts = await self._facts(mo.msisdn)
-        except NOT_TAKEN:
-            if not kept.record.secret:
-                raise
-            return None  # it may be a PIN, and a repeat under way: claimed first, as `_answer` says
+        facts = await self._facts(mo.msisdn)
         return Ahead(kept.dumped, facts, self._engine.hear(kept.record.state, new.text, facts))
 
     async def _at_once(self, coming: Coming, kept: Kept, ahead: Ahead) -> UssdMt | None:

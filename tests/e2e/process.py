@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from warm import Nursery, Warm
+
 STOP_S = 15.0
 POLL_S = 0.05
 TAIL = 60  # lines
@@ -22,18 +24,20 @@ class Ended(AssertionError):
 class Process:
     """`python -m …`, as an operator would run it, with its output in a file.
 
-    It goes through `sim.tethered`, so that it stops when the test process dies.
+    It stops when the test process dies. With a `nursery` it is forked there and not executed anew.
     """
+
+    nursery: Nursery | None = None
 
     def __init__(
         self, name: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._arguments = [sys.executable, "-m", "sim.tethered", *arguments]
+        self._arguments = list(arguments)
         self._env = {**inherited(), **env}
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Warm | None = None
 
     @property
     def pid(self) -> int:
@@ -48,9 +52,13 @@ class Process:
         """Start it; from the main thread only: it is stopped when the thread that did it ends."""
         assert not self.running
         assert threading.current_thread() is threading.main_thread()
+        self.log.touch()
+        if self.nursery is not None:
+            self._process = self.nursery.begin(self._arguments, self._env, self._folder, self.log)
+            return
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._arguments,
+                [sys.executable, "-m", "sim.tethered", *self._arguments],
                 env=self._env,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
