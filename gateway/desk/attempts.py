@@ -205,17 +205,15 @@ class _Guard:
             return Unconfirmed()  # its lease is another worker's now
         counted = attempt.state == "reserved"
         self._rows.mark(item.turn_key, item.verdict, item.at)
-        match item.verdict:
-            case "given_back":
-                if counted:
-                    lifts = self._rules.lock_ms(wallet.wrong_pins) > 0
-                    until = 0 if lifts else wallet.locked_until
-                    self._rows.count(wallet, wallet.wrong_pins - 1, until)
-                return Unavailable()
-            case "right":
-                return self._right(wallet)
-            case "wrong":
-                return self._wrong(item, wallet, counted=counted)
+        if item.verdict == "right":
+            return self._right(wallet)
+        if item.verdict == "wrong":
+            return self._wrong(item, wallet, counted=counted)
+        if counted:
+            lifts = self._rules.lock_ms(wallet.wrong_pins) > 0
+            until = 0 if lifts else wallet.locked_until
+            self._rows.count(wallet, wallet.wrong_pins - 1, until)
+        return Unavailable()
 
     def _right(self, wallet: WalletRow) -> Judgement | None:
         if wallet.state == "held":  # meanwhile, by an operator

@@ -19,6 +19,7 @@ from money_parts import (
     MemoryLedger,
     account,
     counters,
+    eventually,
     execute,
     fetch,
     holding,
@@ -28,6 +29,9 @@ from money_parts import (
 from sqlalchemy import update
 
 from gateway.codes import is_code
+from gateway.desk import disputes
+from gateway.desk.dispute_commits import Wish
+from gateway.desk.times import to_ms
 from gateway.stores.sql import StoreUnavailable
 from menus.disputes import AskedBack, PaidOut
 from menus.effects import (
@@ -437,3 +441,43 @@ async def test_a_full_payer_gets_money_back_all_the_same(lite, sqlite_sql):
         held = lite.limits.caps("basic", khr(1).currency).held
         lite.ledger.pay_in(account(DARA), str(held))
         assert isinstance(await lite.agree(THIDA, await lite.asked(THIDA)), Committed)
+
+
+# ---- who it is, and when the database is away
+
+
+async def test_who_has_no_wallet_asks_for_nothing_back(lite, sqlite_sql):
+    async with lite.running():
+        ref = await paid(lite)
+    assert await lite.ask(BORA, ref) == Unavailable()
+    assert await fetch(sqlite_sql, DISPUTE) == await fetch(sqlite_sql, ATTEMPT, account_id="") == []
+
+
+async def test_a_wallet_that_closed_after_its_pin_asks_for_nothing_back(lite, sqlite_sql):
+    async with lite.running():
+        ref = await paid(lite)
+    await execute(sqlite_sql, update(WALLET).values(state="closed"))
+    wish = Wish("one", ref, DARA.e164, "1234", to_ms(lite.clock.now()), "2026-11-22")
+    assert await sqlite_sql.run(lite.disputes._commits.place, [wish]) == [Unavailable()]
+    assert await fetch(sqlite_sql, DISPUTE) == []
+
+
+async def test_what_is_over_ends_in_time_also_after_the_database_was_away(
+    lite, sqlite_sql, clock, monkeypatch
+):
+    monkeypatch.setattr(disputes, "DUE_MOST", 1)  # so that one round is not enough
+    async with lite.running():
+        await lite.ask(DARA, await paid(lite))
+        await lite.ask(DARA, await paid(lite, amount=700))
+    lite.disputes._sql = DyingSql(sqlite_sql, 1, after_commit=False)
+    running = asyncio.ensure_future(lite.disputes.run())
+    await clock.advance(DAY_S)
+    assert (await holding(sqlite_sql, THIDA))[1] == 5_700
+    lite.disputes._sql = sqlite_sql
+    await clock.advance(disputes.EVERY_S)
+    await eventually(lambda: nothing_is_held(sqlite_sql))
+    running.cancel()
+
+
+async def nothing_is_held(sql) -> bool:
+    return (await holding(sql, THIDA))[1] == 0

@@ -165,3 +165,15 @@ async def test_an_idle_ledger_is_sent_something_that_makes_blocks(desk, sql, clo
         await eventually(nudged)
     assert sent[0] - yesterday > EXPIRES_MS
     assert sent[0] <= to_ms(clock.now())
+
+
+async def test_a_refusal_after_it_expired_gives_nothing_back_again(desk, sql, ledger):
+    row = await unseen(desk, ledger)
+    over = row["created_time"] + EXPIRES_MS + 1
+    await blocks(desk, ledger, PROOF_BLOCKS, over)
+    before = await holding(sql, DARA), await holding(sql, THIDA), await counters(sql, DARA)
+    ledger.now_ms = over + 1000
+    assert await desk.follower._settle(ledger.append([], [row["tx_hash"]]))
+    assert await state(desk) == "expired"
+    after = await holding(sql, DARA), await holding(sql, THIDA), await counters(sql, DARA)
+    assert after == before

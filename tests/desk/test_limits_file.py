@@ -46,6 +46,7 @@ def test_figures_that_no_rule_gives_are_marked_as_ours():
         ('most = "1,000,000"', 'most = "-1"', "basic.KHR.most"),
         ('most = "1,000,000"', "", "most"),
         ('least = "100" ', 'least = "2000000" ', "basic.KHR.least"),
+        ('least = "100" ', 'least = "0" ', "basic.KHR.least"),
         ("count_per_day = 20 ", "count_per_day = true ", "basic.KHR.count_per_day"),
         ("[basic.USD]", "[basic.EUR]", "basic"),
         ("# combined_rate = 4000", "combined_rate = 0", "combined_rate"),
@@ -66,6 +67,21 @@ def test_a_missing_or_empty_file_is_named(tmp_path):
     (tmp_path / "empty.toml").touch()
     with pytest.raises(LimitsError, match="no tier"):
         load_limits(tmp_path / "empty.toml")
+
+
+@pytest.mark.parametrize("text", ["basic = 5", "basic.KHR = 5\nbasic.USD = 5"])
+def test_a_figure_where_a_table_belongs_is_named(tmp_path, text):
+    path = tmp_path / "limits.toml"
+    path.write_text(text)
+    with pytest.raises(LimitsError, match=r"basic.*: a t"):
+        load_limits(path)
+
+
+def test_when_all_transfers_of_a_day_are_made_nothing_is_left_today():
+    limits = load_limits()
+    most = limits.caps("basic", KHR).count_per_day
+    assert limits.left_today("basic", KHR, Counted(0, 0, most)) == Money(KHR, 0)
+    assert limits.left_today("basic", KHR, Counted(0, 0, most - 1)) == Money(KHR, 2_000_000)
 
 
 def test_a_tier_that_the_file_no_longer_has_is_the_lowest():

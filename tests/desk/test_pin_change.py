@@ -90,6 +90,14 @@ async def test_an_expired_kept_pin_costs_no_attempt(on_sqlite, clock):
     assert await rows(desk.sql, ATTEMPT) == []
 
 
+async def test_a_pin_kept_in_another_session_changes_nothing_and_costs_no_attempt(on_sqlite):
+    desk = on_sqlite
+    await make_wallet(desk.sql)
+    effect = ChangePin(await desk.keep(NEW, origin(1, session="another")), PIN)
+    assert await desk.pins.change_pin(effect, origin(3)) == KeptExpired()
+    assert await rows(desk.sql, ATTEMPT) == []
+
+
 async def test_who_has_no_wallet_has_no_pin_to_change(on_sqlite):
     desk = on_sqlite
     effect = ChangePin(await desk.keep(NEW, origin(1)), PIN)

@@ -316,6 +316,32 @@ async def test_a_right_pin_opens_nothing_that_an_operator_has_held_meanwhile(sql
     assert await slow == WalletHeld()
 
 
+async def test_a_wrong_pin_in_a_wallet_that_an_operator_has_held_meanwhile_is_told_nothing(
+    sqlite_sql, clock
+):
+    await make_wallet(sqlite_sql, wrong_pins=9)
+    gate = Gate(make_vault())
+    guard = make_guard(sqlite_sql, clock, gate)
+    (slow,) = await under_way(gate, [guard.open(ACCOUNT, OTHER, "t1")])
+    await change(sqlite_sql, WALLET, state="held")
+    gate.open_it.set()
+    assert await slow == WalletHeld()
+    assert await rows(sqlite_sql, MESSAGE) == []
+
+
+async def test_an_attempt_that_could_not_be_tried_after_a_right_one_is_given_back_once(
+    sqlite_sql, clock
+):
+    await make_wallet(sqlite_sql)
+    gate = Gate(make_vault(waiting_most=0))
+    (late,) = await under_way(gate, [make_guard(sqlite_sql, clock, gate).open(ACCOUNT, PIN, "t1")])
+    assert isinstance(await make_guard(sqlite_sql, clock).open(ACCOUNT, PIN, "t2"), Opened)
+    assert await make_guard(sqlite_sql, clock).open(ACCOUNT, OTHER, "t3") == WrongPin(2)
+    gate.open_it.set()
+    assert await late == Unavailable()
+    assert (await only(sqlite_sql, WALLET))["wrong_pins"] == 1, "of t3"
+
+
 async def test_a_worker_that_lost_its_lease_learns_nothing(sqlite_sql, clock, guard):
     await make_wallet(sqlite_sql, Msisdn("+85512345602"))
     gate = Gate(make_vault())

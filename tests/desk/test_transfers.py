@@ -25,9 +25,12 @@ from money_parts import (
     person,
 )
 
+from gateway.desk.books import Payment
 from gateway.desk.limits import load_limits
-from gateway.desk.placing import place
+from gateway.desk.listings import Banks
+from gateway.desk.placing import Seen, look, place
 from gateway.desk.signing import fresh_ref
+from gateway.desk.transfers import outcome_of
 from gateway.stores.runners import open_sql
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
@@ -390,6 +393,55 @@ async def test_a_turn_past_its_deadline_does_not_pay_any_more(desk, sql):
     assert await fetch(sql, TRANSFER) == []
 
 
+class Blind:
+    """A store in which payments can be looked at once."""
+
+    def __init__(self, sql) -> None:
+        self.sql, self.looked = sql, False
+
+    async def run(self, operation, items, **how):
+        if getattr(operation, "func", None) is look:
+            if self.looked:
+                raise StoreUnavailable("away")
+            self.looked = True
+        return await self.sql.run(operation, items, **how)
+
+
+async def test_a_payment_that_can_no_longer_be_read_is_in_progress_and_not_failed(
+    sqlite_sql, clock, ledger
+):
+    await person(sqlite_sql, DARA, ledger, riel=400_000)
+    await person(sqlite_sql, THIDA, ledger)
+    desk = Desk(Blind(sqlite_sql), ledger, clock)
+    async with desk.running():
+        outcome = await desk.pay(DARA, THIDA, khr(5_000))
+    (row,) = await fetch(sqlite_sql, TRANSFER)
+    assert (outcome, row["state"]) == (InProgress(row["ref"]), "committed")
+
+
+def test_only_what_the_ledger_refused_is_told_as_refused():
+    row = dict.fromkeys(Payment._fields, "")
+    payment = Payment(**row | {"ref": "R", "currency": "KHR", "amount": 500})
+    seen = Seen(payment, None, "", "", 0)
+    told = {
+        state: type(outcome_of(payment._replace(state=state), Banks(), seen))
+        for state in ("signed", "rejected", "cancelled", "expired")
+    }
+    assert told.pop("signed") is InProgress
+    assert set(told.values()) == {Rejected}
+
+
+async def test_a_process_that_stops_waits_for_the_payments_under_way(sqlite_sql, clock, ledger):
+    await person(sqlite_sql, DARA, ledger, riel=400_000)
+    await person(sqlite_sql, THIDA, ledger)
+    desk = Desk(sqlite_sql, ledger, clock)
+    paying = asyncio.ensure_future(desk.pay(DARA, THIDA, khr(500), wait_s=0.01))
+    await asyncio.sleep(0)
+    await desk.transfers.drain()
+    assert len(await fetch(sqlite_sql, TRANSFER)) == 1
+    assert isinstance(await paying, InProgress)
+
+
 # ---- refs
 
 
@@ -405,6 +457,17 @@ async def test_a_ref_that_is_taken_is_made_anew(sql, clock, ledger):
     assert len(set(refs)) == 2
     data = [row["data"] for row in await fetch(sql, SUBMISSION)]
     assert all(any(ref.encode() in blob for blob in data) for ref in refs)
+
+
+async def test_when_every_ref_is_taken_nothing_is_paid(sqlite_sql, clock, ledger):
+    await person(sqlite_sql, DARA, ledger, riel=400_000)
+    await person(sqlite_sql, THIDA, ledger)
+    desk = Desk(sqlite_sql, ledger, clock, any_pin=True)
+    desk.transfers._entropy = lambda _n: b"aaaaa"
+    assert isinstance(await desk.pay(DARA, THIDA, khr(500), wait_s=0.01), InProgress)
+    assert await desk.pay(DARA, THIDA, khr(700), wait_s=0.01) == Unavailable()
+    assert len(await fetch(sqlite_sql, TRANSFER)) == 1
+    assert await holding(sqlite_sql, DARA) == (400_000, 500, 0)
 
 
 async def test_one_payment_that_cannot_be_stored_does_not_fail_those_beside_it(sql, clock, ledger):

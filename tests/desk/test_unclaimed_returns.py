@@ -12,6 +12,7 @@ from money_parts import (
     TRANSFER,
     account,
     counters,
+    eventually,
     execute,
     fetch,
     holding,
@@ -19,8 +20,9 @@ from money_parts import (
 )
 from replacement_parts import NEW
 from sqlalchemy import update
-from unclaimed_parts import BOPHA, UNCLAIMED, Town, TownLedger, two_processes
+from unclaimed_parts import BOPHA, SREY, UNCLAIMED, Town, TownLedger, two_processes
 
+from gateway.desk.returns import EVERY_S
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
     InProgress,
@@ -344,3 +346,26 @@ async def test_a_claim_is_finished_by_the_same_turn_on_another_process(town: Tow
     await heir.through()
     assert await heir.renewals.first_pin(kept, where) == KeyRenewed()
     assert await heir.renewals.first_pin(await heir.kept(), heir.at(BOPHA)) == Unavailable()
+
+
+async def test_returns_wait_for_a_database_that_is_away(sqlite_sql, clock, town: Town):
+    town.returns._sql = DyingSql(sqlite_sql, 1, after_commit=False)
+    running = asyncio.ensure_future(town.returns.run())
+    await clock.advance(1)
+    assert not await fetch(sqlite_sql, TRANSFER, src_account=account(BOPHA))
+    town.returns._sql = sqlite_sql
+    await clock.advance(EVERY_S)
+    await eventually(lambda: fetch(sqlite_sql, TRANSFER, src_account=account(BOPHA)))
+    running.cancel()
+
+
+async def test_a_key_that_does_not_open_is_raised_and_stops_no_other(town: Town):
+    await town.send(DARA, SREY, 300)
+    await town.through()
+    await town.later(days=30)
+    broken = update(WALLET).where(WALLET.c.msisdn == BOPHA.e164)
+    await execute(town.sql, broken.values(sealed_key=bytes(40)))
+    await town.go_back()
+    assert await holding(town.sql, SREY) == (0, 0, 0)
+    assert (await holding(town.sql, BOPHA))[0] == 5_700
+    assert town.desk.meters.faults.labels("returns")._value.get() == 1

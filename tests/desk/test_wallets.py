@@ -18,6 +18,7 @@ from custody_parts import (
     rows,
 )
 
+from gateway.desk.openings import Bank
 from gateway.desk.pins import Opened
 from gateway.stores.runners import open_sql
 from gateway.stores.tables import Holding, table_of
@@ -216,3 +217,12 @@ async def test_no_pin_and_no_open_key_lies_in_any_table_or_log_afterwards(
         assert pin.digits.encode().hex() not in left
     for secret in (opened.key.seed, *(kept.key.key for kept in derived if kept)):
         assert secret.hex() not in left
+
+
+def test_what_makes_an_idle_ledger_make_a_block_moves_nothing_and_is_the_openers():
+    data = Bank("bank", OPENER).no_op(1_800_000_000_000)
+    transaction = transaction_pb2.Transaction.FromString(data)
+    made_by = transaction.payload.reduced_payload
+    assert (made_by.creator_account_id, made_by.created_time) == ("opener@bank", 1_800_000_000_000)
+    alive = SetAccountDetail("opener@bank", "alive", "1800000000000")
+    assert commands_of(transaction) == (alive,)

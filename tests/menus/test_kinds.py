@@ -190,6 +190,16 @@ def test_what_could_be_another_amount_is_no_amount(text):
         assert Money.parse(text, context) == Refusal("money.unclear")
 
 
+@pytest.mark.parametrize(
+    ("currency", "most", "more"),
+    [(Currency.KHR, "999,999,999", "1,000,000,000"), (Currency.USD, "999,999.99", "1,000,000")],
+)
+def test_an_amount_has_at_most_nine_digits_or_six_and_cents(currency, most, more):
+    context = with_dollars(currency=currency)
+    assert isinstance(Money.parse(most, context), Money)
+    assert Money.parse(more, context) == Refusal("money.unclear")
+
+
 @pytest.mark.parametrize("text", ["0", "0 KHR", "0.00 USD", "$0", "៛0"])
 def test_nothing_is_no_amount_and_is_told_so(text):
     assert Money.parse(text, with_dollars()) == Refusal("money.zero")
@@ -296,6 +306,10 @@ def test_a_pin_is_its_digits_and_never_shows_them():
         pin.dump()
 
 
+def test_a_pin_fills_no_hole_of_a_text():
+    assert Pin("730264").holes("pin") == {}
+
+
 @pytest.mark.parametrize("text", ["", "73026", "7302640", "73026a", "73 0264", "-30264"])
 def test_what_is_no_pin(text):
     assert Pin.parse(text, CONTEXT) == Refusal("pin.length")
@@ -320,6 +334,16 @@ def test_at_least_a_tenth_of_all_pins_is_refused_and_most_are_not():
     share = sum(weak(f"{pin:06}", "+85512345601") for pin in sample) / len(sample)
     assert 0.10 <= share <= 0.25
     assert not weak("730264", "+85512345601")
+
+
+def test_pins_of_another_length_hold_no_dates():
+    assert not weak("4829", "+85512345601")
+    assert not weak("25129047", "+85512345601")
+    assert weak("251290", "+85512345601")
+
+
+def test_a_language_is_shown_by_its_code():
+    assert Language("km").show == "km"
 
 
 def test_a_chosen_pin_is_kept_at_once():
