@@ -26,6 +26,8 @@ from menus.effects import Committed, Disputed, JustOpening, Unavailable
 
 MOVEMENT = table_of(Movement)
 DAY_S = 24 * 60 * 60
+LOSES = """UPDATE holding SET outgoing = 0
+    WHERE EXISTS (SELECT 1 FROM dispute WHERE amount = 700 AND held = 0)"""
 
 
 @pytest.fixture
@@ -103,8 +105,7 @@ async def test_a_hold_that_is_lost_in_that_moment_gives_nothing_back_and_stops_n
         await disputed(desk, 700)
         await clock.advance(1)
         await disputed(desk, 5_000)
-        lost = "SELECT 1 FROM dispute WHERE amount = 700 AND held = 0"
-        await moves(sqlite_sql, f"UPDATE holding SET outgoing = 0 WHERE EXISTS ({lost})")
+        await moves(sqlite_sql, LOSES)
         assert await desk.agree(THIDA, await desk.asked(THIDA)) == Unavailable()
         assert await holding(sqlite_sql, THIDA) == (55_700, 5_700, 0)
         clock.skipping = True

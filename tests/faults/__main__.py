@@ -1,13 +1,13 @@
 """What is promised when things go wrong, asked and reached, as a table.
 
     python tests/faults [--seeds 100000] [--minutes 30] [--long] [--times 1]
-                        [--only WHAT] [--seed N]
+                        [--only WHAT] [--seed N] [--mutants MODULE]
 
 Simulated worlds are lived from one seed after the other until all were or the time is over, and
 mistakes are made on purpose to see whether they are noticed. Real processes are killed, stopped and
 repeated at. `--long` does ten times that, and then goes on until it is stopped; Ctrl-C ends any run
-with the table of what was reached. `--only` tries the mistakes, the real processes or the worlds;
-`--seed` lives one world again and prints its history.
+with the table of what was reached. `--only` tries one kind of it; `--seed` lives one world again
+and prints its history; `--mutants` tries the mutants of a module, and may be repeated.
 """
 
 import os
@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 import typer
 from figures import Effort, Row, mistakes, report, worlds
+from figures_of_code import branches, killed, killed_in
 from promises import broken
 from real_processes import real_processes
 from rich import box
@@ -26,8 +27,14 @@ from rich.console import Console
 from rich.table import Table
 from simulated_town import live
 
-MEASURES = {"mistakes": mistakes, "real": real_processes, "worlds": worlds}
-Only = Literal["mistakes", "real", "worlds"]
+MEASURES = {
+    "branches": branches,
+    "mutants": killed,
+    "mistakes": mistakes,
+    "real": real_processes,
+    "worlds": worlds,
+}
+Only = Literal["branches", "mutants", "mistakes", "real", "worlds"]
 FOR_EVER = sys.maxsize
 LONG_TIMES = 10  # as much as usual of what ends by itself
 QUIET_S = 10.0  # between lines of progress where there is no terminal
@@ -76,6 +83,9 @@ def main(
     times: Annotated[float, typer.Option(help="As often as usual, with real processes.")] = 1.0,
     only: Annotated[Only | None, typer.Option(help="Try only these.")] = None,
     seed: Annotated[int | None, typer.Option(help="Live this world again.")] = None,
+    mutants: Annotated[
+        list[str] | None, typer.Option(help="Only try the mutants of this module.")
+    ] = None,
 ) -> None:
     """Try every promise, and print how far each was kept."""
     if seed is not None:
@@ -91,7 +101,7 @@ def main(
             lambda what: err.print(what, markup=False, highlight=False),
             times * (LONG_TIMES if long else 1),
         )
-        rows = measured(effort, only)
+        rows = list(killed_in(effort, mutants)) if mutants else measured(effort, only)
     out.print(table(rows))
     if not all(row.kept for row in rows):
         sys.exit(1)
