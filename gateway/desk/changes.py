@@ -93,8 +93,7 @@ class Changes:
         src.why = ended.state
         if ended.before != "signed":
             # Given back already, and now the money moved all the same: it counts after all.
-            if committed:
-                self._count(payment, ended, 1)
+            self._count(payment, ended, 1)
             return
         src.b -= payment.amount
         dest = self._of[(payment.dest_account, payment.currency, ""), ended.tx_hash]

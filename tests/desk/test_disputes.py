@@ -29,7 +29,7 @@ from money_parts import (
 from sqlalchemy import update
 
 from gateway.codes import is_code
-from gateway.desk import disputes
+from gateway.desk import dispute_rows, disputes
 from gateway.desk.dispute_commits import Wish
 from gateway.desk.times import to_ms
 from gateway.stores.sql import StoreUnavailable
@@ -465,7 +465,7 @@ async def test_a_wallet_that_closed_after_its_pin_asks_for_nothing_back(lite, sq
 async def test_what_is_over_ends_in_time_also_after_the_database_was_away(
     lite, sqlite_sql, clock, monkeypatch
 ):
-    monkeypatch.setattr(disputes, "DUE_MOST", 1)  # so that one round is not enough
+    monkeypatch.setattr(disputes, "DUE_MOST", 2)  # so that another round looks for more
     async with lite.running():
         await lite.ask(DARA, await paid(lite))
         await lite.ask(DARA, await paid(lite, amount=700))
@@ -481,3 +481,16 @@ async def test_what_is_over_ends_in_time_also_after_the_database_was_away(
 
 async def nothing_is_held(sql) -> bool:
     return (await holding(sql, THIDA))[1] == 0
+
+
+async def test_of_two_ends_of_a_dispute_read_at_once_the_second_changes_nothing(lite, sqlite_sql):
+    async with lite.running():
+        await lite.ask(DARA, await paid(lite))
+    name, journal = (await the_dispute(sqlite_sql))["id"], lite.journal
+
+    def ends_twice(connection, _items):
+        row = dispute_rows.read(connection, [name])[name]
+        return [[dispute_rows.close(journal, connection, row, "ended", 1) for _ in range(2)]]
+
+    assert await sqlite_sql.run(ends_twice, [None]) == [[True, False]]
+    assert await holding(sqlite_sql, THIDA) == (55_000, 0, 0)

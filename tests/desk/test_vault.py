@@ -158,6 +158,7 @@ def test_keyed_hashes_are_separate_by_purpose_and_survive_a_rotation():
     assert after.is_mac("text", b"*855#", mac)
     assert not after.is_mac("text", b"*856#", mac)
     assert not after.is_mac("code", b"*855#", mac)
+    assert not make_vault(keks(2)).is_mac("text", b"*855#", mac), "its version is gone"
 
 
 async def test_argon2_runs_a_few_at_a_time_and_refuses_a_crowd(monkeypatch):

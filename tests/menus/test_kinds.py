@@ -342,6 +342,11 @@ def test_pins_of_another_length_hold_no_dates():
     assert weak("251290", "+85512345601")
 
 
+def test_an_amount_that_names_its_currency_answers_the_question_for_it():
+    assert Currency.implied({"amount": Money(Currency.USD, 500)}) is Currency.USD
+    assert Currency.implied({"pin": Pin("730264")}) is None
+
+
 def test_a_language_is_shown_by_its_code():
     assert Language("km").show == "km"
 
