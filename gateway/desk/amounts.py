@@ -13,7 +13,7 @@ from menus.kinds import Currency, Money
 # arithmetic must not fail for what somebody minted by mistake.
 MINOR_MOST = 10**15
 
-_DECIMAL = re.compile(r"([0-9]{1,100})(?:\.([0-9]{0,100}))?", re.ASCII)
+_DECIMAL = re.compile(r"([0-9]{1,100})(?:\.([0-9]{0,100}))?")
 
 
 class NotExact(ValueError):

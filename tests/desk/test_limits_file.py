@@ -124,6 +124,7 @@ def test_an_amount_comes_back_from_the_ledger_as_it_went(currency, minor):
         ("3", USD, 300),
         ("12.500", USD, 1250),
         ("5000.00", KHR, 5000),
+        ("1000000000000000", KHR, 10**15),
     ],
 )
 def test_ledger_decimals_are_read_exactly(text, currency, minor):
@@ -143,6 +144,7 @@ def test_ledger_decimals_are_read_exactly(text, currency, minor):
         ("១២", KHR),
         (" 1", KHR),
         ("1\n", KHR),
+        ("1000000000000001", KHR),
         (str(2**63), KHR),
         ("9" * 200, KHR),
         ("1.2.3", USD),

@@ -80,3 +80,7 @@ def test_most_is_exactly_what_is_not_refused(used, available, amount):
 )
 def test_the_business_day_begins_at_midnight_in_phnom_penh(at, day):
     assert business_day(at) == day
+
+
+def test_of_a_limit_that_nothing_is_said_of_nothing_is_used():
+    assert Used() == Used(day=0, month=0, count=0)
