@@ -84,3 +84,8 @@ def test_the_business_day_begins_at_midnight_in_phnom_penh(at, day):
 
 def test_of_a_limit_that_nothing_is_said_of_nothing_is_used():
     assert Used() == Used(day=0, month=0, count=0)
+
+
+@pytest.mark.parametrize(("used", "most"), [(7_899, 101), (7_900, 100), (7_901, 0), (8_000, 0)])
+def test_less_than_the_least_is_nothing(used, most):
+    assert sendable(CAPS, Used(day=used), 50_000).most == most
