@@ -89,3 +89,8 @@ def test_of_a_limit_that_nothing_is_said_of_nothing_is_used():
 @pytest.mark.parametrize(("used", "most"), [(7_899, 101), (7_900, 100), (7_901, 0), (8_000, 0)])
 def test_less_than_the_least_is_nothing(used, most):
     assert sendable(CAPS, Used(day=used), 50_000).most == most
+
+
+def test_nothing_that_is_left_is_below_zero():
+    left = sendable(CAPS, Used(day=8_001, month=9_001, count=4), -1)
+    assert (left.balance, left.day, left.month, left.count) == (0, 0, 0, 0)
