@@ -2,11 +2,12 @@
 
 Committed, young, to somebody else's wallet of ours, and asked back but once. Money that waits
 unclaimed has nobody to ask: it goes back by itself, or is asked back once it is claimed. What has
-gone back, or is money given back itself, stays where it is. Reads only.
+gone back, also by an ordinary payment (`came_back`), or is money given back itself, stays where it
+is. Reads only.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -53,6 +54,33 @@ class DisputeTerms:
 NO_DISPUTES: Final = DisputeTerms(hours=0, per_day=0)
 
 _other = _DISPUTE.alias("other")
+_paid, _back = _TRANSFER.alias("paid"), _TRANSFER.alias("back")
+
+
+def came_back(
+    ref: ColumnElement[str], *states: Literal["signed", "committed"]
+) -> ColumnElement[bool]:
+    """Has its receiver paid the payer of `ref` as much since, by an ordinary payment?
+
+    One payment of it or more closes the matter: an honest receiver must never be asked to pay
+    twice. Whoever paid the same twice by mistake and was paid back once goes to the bank.
+    """
+    return (
+        exists()
+        .where(
+            _paid.c.ref == ref,
+            _back.c.src_account == _paid.c.dest_account,
+            _back.c.dest_account == _paid.c.src_account,
+            _back.c.currency == _paid.c.currency,
+            _back.c.amount >= _paid.c.amount,
+            _back.c.created_at >= _paid.c.created_at,
+            _back.c.state.in_(states),
+            _back.c.bucket != "",  # what answers a dispute answers that one only
+        )
+        .correlate_except(_paid, _back)
+    )
+
+
 _its_wallet = (
     _WALLET.c.account_id == _TRANSFER.c.dest_account,
     IS_ALIVE,
@@ -70,6 +98,7 @@ DISPUTABLE: Final[tuple[ColumnElement[bool], ...]] = (
     exists().where(*_its_wallet).correlate(_TRANSFER),
     ~exists().where(*_gone_back).correlate(_TRANSFER),
     ~exists().where(_other.c.ref == _TRANSFER.c.ref).correlate(_TRANSFER),
+    ~came_back(_TRANSFER.c.ref, "signed", "committed"),
 )
 MINE: Final[tuple[ColumnElement[bool], ...]] = (
     _TRANSFER.c.ref == bindparam("b_ref", type_=String),

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    String,
     and_,
     bindparam,
     func,
@@ -34,7 +35,7 @@ from gateway import logs
 from gateway.desk import chain
 from gateway.desk.books import IS_ALIVE, DisputeRow
 from gateway.desk.chain import DISPUTE, Entry
-from gateway.desk.disputable import DISPUTABLE, MINE, TODAY, DisputeTerms
+from gateway.desk.disputable import DISPUTABLE, MINE, TODAY, DisputeTerms, came_back
 from gateway.desk.journal import Journal
 from gateway.desk.reservations import GuardFailed
 from gateway.stores.dialects import in_list, listed
@@ -172,6 +173,13 @@ def _write(
 
 _ROWS = select(*(_DISPUTE.c[name] for name in DisputeRow._fields))
 _BY_ID = _ROWS.where(_DISPUTE.c.id.in_(select(listed("ids").c.value)))
+_unpaid = ~came_back(_DISPUTE.c.ref, "signed", "committed")
+_TO_ANSWER = _BY_ID.where(_unpaid)
+_PAID_BACK = _ROWS.where(
+    is_open(_DISPUTE.c.state),
+    _DISPUTE.c.dest_account.in_(select(listed("payers").c.value)),
+    came_back(_DISPUTE.c.ref, "committed"),
+).order_by(_DISPUTE.c.id)
 _DUE = (
     _ROWS.where(is_open(_DISPUTE.c.state), _DISPUTE.c.due_at <= bindparam("now", type_=BigInteger))
     .order_by(_DISPUTE.c.due_at)
@@ -186,9 +194,24 @@ _SHOWN = (
     )
     .join(_WALLET, _WALLET.c.account_id == _DISPUTE.c.src_account)
     .where(is_open(_DISPUTE.c.state), IS_ALIVE)
-    .order_by(_DISPUTE.c.asked_at.desc(), _DISPUTE.c.id)
 )
-_AGAINST = _SHOWN.where(_DISPUTE.c.dest_account.in_(select(listed("accounts").c.value)))
+# One for each wallet, however many are asked of it.
+_accounts = listed("accounts")
+_oldest = (
+    select(_other.c.id)
+    .join(_WALLET, _WALLET.c.account_id == _other.c.src_account)
+    .where(
+        _other.c.dest_account == _accounts.c.value,
+        is_open(_other.c.state),
+        IS_ALIVE,
+        ~came_back(_other.c.ref, "signed", "committed"),
+    )
+    .order_by(_other.c.asked_at, _other.c.id)
+    .limit(1)
+    .correlate(_accounts)
+    .scalar_subquery()
+)
+_AGAINST = _SHOWN.where(_DISPUTE.c.id.in_(select(_oldest).select_from(_accounts)))
 _WITH_ID = _SHOWN.where(_DISPUTE.c.id == bindparam("id"))
 
 
@@ -196,6 +219,18 @@ def read(connection: Connection, ids: Iterable[str]) -> dict[str, DisputeRow]:
     """The disputes with these ids."""
     rows = connection.execute(_BY_ID, {"ids": in_list(ids)})
     return {row.id: DisputeRow(*row) for row in rows}
+
+
+def to_answer(connection: Connection, ids: Iterable[str]) -> dict[str, DisputeRow]:
+    """Those of them whose money has not come back by an ordinary payment, nor is on its way."""
+    rows = connection.execute(_TO_ANSWER, {"ids": in_list(ids)})
+    return {row.id: DisputeRow(*row) for row in rows}
+
+
+def paid_back(connection: Connection, payers: Iterable[str]) -> list[DisputeRow]:
+    """Open disputes that these receivers have answered by an ordinary payment."""
+    rows = connection.execute(_PAID_BACK, {"payers": in_list(payers)})
+    return [DisputeRow(*row) for row in rows]
 
 
 def due(connection: Connection, now_ms: int, most: int) -> list[DisputeRow]:
@@ -230,6 +265,12 @@ _MOVE = (
         _DISPUTE.c.id == bindparam("b_id"),
         _DISPUTE.c.state == bindparam("b_from"),
         _DISPUTE.c.held == bindparam("b_held"),
+        # Not given back beside an ordinary payment of it; what the ledger has taken is taken.
+        or_(
+            bindparam("b_to", type_=String) != "returned",
+            bindparam("b_from", type_=String) == "ended",
+            _unpaid,
+        ),
     )
     .values(
         state=bindparam("b_to"),

@@ -66,6 +66,7 @@ class Endings:
             failed=replacement.give_up(connection, _replacements(self.failed)),
         )
         given_back, kept = self._disputes(journal, connection)
+        self._paid_back(journal, connection)
         told += receipts.of_payments(
             connection,
             self.day,
@@ -134,6 +135,13 @@ class Endings:
             row for row in failed if dispute_rows.not_returned(journal, connection, row, self.at_ms)
         ]
         return {paid[intent] for intent in rows.keys() & paid.keys()}, kept
+
+    def _paid_back(self, journal: Journal, connection: Connection) -> None:
+        """End disputes whose money an ordinary payment has brought back: its receipts tell."""
+        payers = {one.src_account for one in _payments(self.committed) if one.bucket}
+        if payers:
+            for row in dispute_rows.paid_back(connection, payers):
+                dispute_rows.close(journal, connection, row, "ended", self.at_ms)
 
     def _openings(
         self, connection: Connection, ended: Sequence[Ended], state: str

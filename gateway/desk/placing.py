@@ -188,7 +188,7 @@ def _books_of(
         intents=[want.intent for want in wants],
     )
     if returns := [want.intent for want in wants if want.returns]:
-        books.disputes = dispute_rows.read(connection, returns)
+        books.disputes = dispute_rows.to_answer(connection, returns)
     return books
 
 

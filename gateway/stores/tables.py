@@ -262,8 +262,9 @@ class Dispute(SQLModel, table=True):
     """A payment to the wrong person whose money is asked back.
 
     `state` is asked | held (of the receiver's `outgoing` `held` is this dispute's) | returned (a
-    transfer with this id as its intent is signed) | refused | ended (not answered in time, or the
-    ledger did not take the return). The first two are open; `held` is zero in all but `held`.
+    transfer with this id as its intent is signed) | refused | ended (not answered in time, paid
+    back by an ordinary payment, or the ledger did not take the return). The first two are open;
+    `held` is zero in all but `held`.
     """
 
     __table_args__ = (

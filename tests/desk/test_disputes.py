@@ -198,6 +198,86 @@ async def test_agreement_refusal_and_expiry_at_once_end_in_exactly_one(desk, sql
     assert told == (state != "returned")
 
 
+# ---- paid back by an ordinary payment
+
+
+async def test_an_ordinary_payment_of_it_closes_the_dispute_and_nobody_is_asked_again(
+    desk, sql, clock
+):
+    async with desk.running():
+        await desk.ask(DARA, await paid(desk))
+        asked = await desk.asked(THIDA)
+        await clock.advance(60)
+        assert isinstance(await desk.pay(THIDA, DARA, khr(5_000)), Committed)
+        assert await desk.asked(THIDA) is None
+        assert await desk.agree(THIDA, asked) == DisputeOver()
+    assert (await the_dispute(sql))["state"] == "ended"
+    assert await holding(sql, THIDA) == (50_000, 0, 0)
+    assert await holding(sql, DARA) == (400_000, 0, 0)
+    assert not [text for text in await texts(sql, DARA) if "not given back" in text]
+    assert await desk.disputes.end_due() == 0
+
+
+async def test_what_was_paid_back_already_cannot_be_asked_back(desk, sql, clock):
+    async with desk.running():
+        ref = await paid(desk)
+        await clock.advance(60)
+        await paid(desk, THIDA, DARA, 6_000)
+        assert isinstance(await desk.last(DARA), LastPayment)
+        assert await desk.ask(DARA, ref) == NotDisputable(ref)
+    assert await fetch(sql, DISPUTE) == []
+
+
+async def test_less_or_earlier_or_to_somebody_else_pays_nothing_back(lite, sqlite_sql, clock):
+    await person(sqlite_sql, BORA)
+    async with lite.running():
+        await paid(lite, THIDA, DARA, 9_000)
+        await clock.advance(60)
+        ref = await paid(lite)
+        await clock.advance(60)
+        await paid(lite, THIDA, DARA, 4_900)
+        await paid(lite, THIDA, BORA, 5_000)
+        assert await lite.ask(DARA, ref) == Disputed()
+        assert (await lite.asked(THIDA)).ref == ref
+
+
+async def test_a_payment_back_on_its_way_asks_nothing_until_the_ledger_has_refused_it(
+    desk, sql, clock, ledger
+):
+    await person(sql, BORA)
+    async with desk.running():
+        await desk.ask(DARA, await paid(desk))
+        asked = await desk.asked(THIDA)
+        await clock.advance(60)
+    await desk.pay(THIDA, DARA, khr(5_000), wait_s=0.001)  # nothing sends it yet
+    assert await desk.asked(THIDA) is None
+    assert await desk.agree(THIDA, asked) == DisputeOver()
+    assert (await the_dispute(sql))["state"] == "held"
+    ledger.refuse_all = True
+    async with desk.running():
+        assert isinstance(await desk.pay(THIDA, BORA, khr(100)), Rejected), "and so was the other"
+        ledger.refuse_all = False
+        assert await desk.asked(THIDA) == asked
+        assert isinstance(await desk.agree(THIDA, asked), Committed)
+    assert await holding(sql, DARA) == (400_000, 0, 0)
+
+
+async def test_paying_and_giving_back_at_once_pays_once(desk, sql, clock):
+    async with desk.running():
+        await desk.ask(DARA, await paid(desk))
+        asked = await desk.asked(THIDA)
+        await clock.advance(60)
+        given, sent = await asyncio.gather(
+            desk.agree(THIDA, asked), desk.pay(THIDA, DARA, khr(5_000))
+        )
+    # Who gives back first and then sends has said both: then the second is a present.
+    assert isinstance(sent, Committed)
+    if given == DisputeOver():
+        assert await holding(sql, DARA) == (400_000, 0, 0)
+    else:
+        assert (await the_dispute(sql))["state"] == "returned"
+
+
 # ---- what can be held
 
 
