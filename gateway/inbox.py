@@ -233,11 +233,13 @@ def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> St
             "intent_id": waiting.intent,
             "code_mac": waiting.code_mac,
             "form": waiting.form,
+            "dispute": "",
             "answers": waiting.answers,
             "wrong_codes": 0,
             "expires_at": done.now_ms + CODE_MS,
         }
-        upsert(connection, ChallengeRow, [values], update=[*values.keys() - {"msisdn", "form"}])
+        fixed = {"msisdn", "form", "dispute"}
+        upsert(connection, ChallengeRow, [values], update=[*values.keys() - fixed])
     enqueue(connection, [done.answer], done.now_ms)
     return Stored.ANSWERED
 
@@ -260,8 +262,8 @@ def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> R
         & (_challenge.c.wrong_codes < WRONG_CODES_MOST)
     )
     # Locked before it is compared, so that parallel guesses are judged one after another.
-    locked = select(_challenge).where(alive).order_by(_challenge.c.form).with_for_update()
-    rows = connection.execute(locked).mappings().all()
+    in_order = select(_challenge).where(alive).order_by(_challenge.c.form, _challenge.c.dispute)
+    rows = connection.execute(in_order.with_for_update()).mappings().all()
     if right := next((row for row in rows if guess.right(row)), None):
         return right
     stored = _finish_one(replies_per_hour, connection, done)

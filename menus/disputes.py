@@ -161,3 +161,10 @@ class GivesBack(_Chosen):
     @classmethod
     def agreed(cls) -> "GivesBack":
         return cls("yes")
+
+
+class Keeps(_Chosen):
+    """The receiver says again that it does not: that is final."""
+
+    __slots__ = ()
+    choices = (Option("keep", "give_back.sure_yes"),)

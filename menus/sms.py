@@ -143,8 +143,12 @@ class SmsEngine:
         return Asks(effect, known, loaded, intent=intent)
 
     def no_challenge(self, facts: Facts) -> Reply:
-        """Say that no payment waits for this code: none was asked for, or its time is over."""
-        return self._say("sms.no_challenge", facts)
+        """Say that no payment waits for this code: none was asked for, or its time is over.
+
+        Who owes an answer may mean that, and is not told to write a payment.
+        """
+        owes = self._catalogue.waiting(facts) is not None
+        return self._say("sms.no_challenge_asked" if owes else "sms.no_challenge", facts)
 
     # --- reading ------------------------------------------------------------------------------
 

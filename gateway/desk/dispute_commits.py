@@ -17,7 +17,7 @@ from gateway.codes import Macs, code_mac
 from gateway.desk import dispute_rows
 from gateway.desk.books import IS_ALIVE, DisputeRow
 from gateway.desk.disputable import DisputeTerms, asked_today, disputable
-from gateway.desk.dispute_rows import Asked, End
+from gateway.desk.dispute_rows import OPEN_MOST, Asked, End
 from gateway.desk.journal import Journal
 from gateway.desk.locks import lock_wallets
 from gateway.desk.receipts import Receipts
@@ -41,6 +41,7 @@ from menus.kinds import Msisdn
 
 LOG: Final = logs.get("disputes")
 DUE_MOST: Final = 100  # in one commit
+TOLD_MOST: Final = 3  # open disputes of one wallet that SMS ask about; dialling asks about each
 
 _WALLET, _TRANSFER = table_of(Wallet), table_of(Transfer)
 Refusal = Disputed | NotDisputable | TooManyDisputes | WalletHeld | Unavailable
@@ -124,7 +125,8 @@ def _refused(
     account = payer.account_id
     if not disputable(connection, terms, wish.ref, account, wish.now_ms):
         return NotDisputable(wish.ref)
-    if asked_today(connection, account, wish.day) >= terms.per_day:
+    full = dispute_rows.open_between(connection, wish.ref, account) >= OPEN_MOST
+    if full or asked_today(connection, account, wish.day) >= terms.per_day:
         return TooManyDisputes()
     return None
 
@@ -164,8 +166,14 @@ class Commits:
         except GuardFailed:
             LOG.error("a row changed under its lock", ref=wish.ref)
             return Unavailable()
-        if row is None:  # too many disputes against one wallet, which is no business of the payer
-            return NotDisputable(wish.ref)
+        if row is None:
+            return TooManyDisputes()
+        if dispute_rows.open_against(connection, row.dest_account) <= TOLD_MOST:
+            self._tell(connection, row, wish)
+        return Disputed()
+
+    def _tell(self, connection: Connection, row: DisputeRow, wish: Wish) -> None:
+        """Ask the receiver by SMS, with the code that agrees."""
         asked_back = dispute_rows.shown(connection, row.id)
         if asked_back is None:
             raise AssertionError("a dispute is stored only while its payer's wallet lives")
@@ -173,7 +181,6 @@ class Commits:
         told = self.receipts.of_dispute(connection, row, asked_back, wish.code, held_until)
         _challenge(connection, self.macs, row, asked_back, wish.code)
         enqueue(connection, told, wish.now_ms)
-        return Disputed()
 
     def refuse(
         self, connection: Connection, answers: Sequence[No]
@@ -223,13 +230,15 @@ def _challenge(
     challenge = {
         "msisdn": row.dest_msisdn,
         "form": about(GiveBackForm).name,
+        "dispute": row.id,
         "intent_id": row.id,
         "code_mac": code_mac(macs, Msisdn(row.dest_msisdn), row.id, code),
         "answers": json.dumps({"asked": asked_back.dump(), "answer": GivesBack.agreed().dump()}),
         "wrong_codes": 0,
         "expires_at": row.answer_by,
     }
-    upsert(connection, Challenge, [challenge], update=[*challenge.keys() - {"msisdn", "form"}])
+    fixed = {"msisdn", "form", "dispute"}
+    upsert(connection, Challenge, [challenge], update=[*challenge.keys() - fixed])
 
 
 def _locked(connection: Connection, ids: Sequence[str]) -> dict[str, DisputeRow]:

@@ -44,7 +44,8 @@ from menus.disputes import AskedBack
 from menus.kinds import Currency, Money, Msisdn, masked_name
 
 End = Literal["returned", "refused", "ended"]
-OPEN_MOST: Final = 3  # against one wallet at a time: more is an attack, or an affair for its bank
+# Of one payer against one wallet at a time. Not of the wallet: else its friends could fill it up.
+OPEN_MOST: Final = 3
 
 LOG: Final = logs.get("disputes")
 _DISPUTE, _TRANSFER = table_of(Dispute), table_of(Transfer)
@@ -70,11 +71,19 @@ class Asked:
 # ---- stored, with its hold
 
 _other = _DISPUTE.alias("other")
-_open_against = (
+_open_between = (
     select(func.count())
-    .where(_other.c.dest_account == _TRANSFER.c.dest_account, is_open(_other.c.state))
+    .where(
+        _other.c.dest_account == _TRANSFER.c.dest_account,
+        _other.c.src_account == _TRANSFER.c.src_account,
+        is_open(_other.c.state),
+    )
     .correlate(_TRANSFER)
     .scalar_subquery()
+)
+_OPEN_BETWEEN = select(_open_between).select_from(_TRANSFER).where(*MINE)
+_OPEN_AGAINST = select(func.count()).where(
+    _DISPUTE.c.dest_account == bindparam("account"), is_open(_DISPUTE.c.state)
 )
 _GIVEN = ("id", "held", "state", "business_day", "asked_at", "due_at", "answer_by")
 _COPIED = (
@@ -90,7 +99,7 @@ _STORE = insert(_DISPUTE).from_select(
         *MINE,
         *DISPUTABLE,
         bindparam("b_per_day", type_=BigInteger) > TODAY,
-        _open_against < bindparam("b_open_most", type_=BigInteger),
+        _open_between < bindparam("b_open_most", type_=BigInteger),
     ),
 )
 # No row yet: it has received nothing that is settled.
@@ -219,6 +228,16 @@ def read(connection: Connection, ids: Iterable[str]) -> dict[str, DisputeRow]:
     """The disputes with these ids."""
     rows = connection.execute(_BY_ID, {"ids": in_list(ids)})
     return {row.id: DisputeRow(*row) for row in rows}
+
+
+def open_between(connection: Connection, ref: str, src_account: str) -> int:
+    """How many disputes of this payer with the receiver of `ref` wait for an answer."""
+    return connection.execute(_OPEN_BETWEEN, {"b_ref": ref, "b_src": src_account}).scalar() or 0
+
+
+def open_against(connection: Connection, account_id: str) -> int:
+    """How many disputes the owner of this wallet has still to answer."""
+    return int(connection.execute(_OPEN_AGAINST, {"account": account_id}).scalar_one())
 
 
 def to_answer(connection: Connection, ids: Iterable[str]) -> dict[str, DisputeRow]:

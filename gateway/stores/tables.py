@@ -388,7 +388,8 @@ class Challenge(SQLModel, table=True):
     """A payment asked for by SMS, waiting for `YES <code> <PIN>` from the same number."""
 
     msisdn: str = Field(primary_key=True)
-    form: str = Field(primary_key=True)  # one of each at a time: a new one replaces the older
+    form: str = Field(primary_key=True)  # one of each at a time: a new one replaces the older …
+    dispute: str = Field(primary_key=True)  # … but for each dispute; empty for all else
     intent_id: str
     code_mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # keyed hash of the code
     answers: str = Field(sa_column=Column(Text, nullable=False))  # JSON, no PIN

@@ -3,9 +3,9 @@
 Asked before the menu of the next dial, and by SMS, where `YES <code> <PIN>` agrees.
 """
 
-from typing import Annotated, assert_never
+from typing import Annotated, Final, assert_never
 
-from menus.disputes import AskedBack, GivesBack
+from menus.disputes import AskedBack, GivesBack, Keeps
 from menus.effects import (
     Committed,
     DisputeOver,
@@ -30,11 +30,18 @@ from menus.forms import Intent, OnlyIf, Opening, Page, ends, form
 from menus.kind import Context
 from menus.kinds import FORGOTTEN, Pin
 
+SURE: Final = Keeps("keep")  # of who gives it back, and so was not asked
+
 
 def agreed(context: Context) -> bool:
     """Is the money to go back? Keeping it takes no PIN."""
     answer = context.answer(GivesBack)
     return answer is not None and answer.yes
+
+
+def kept(context: Context) -> bool:
+    """Is it to stay? Said twice: a slip of the finger must not end the matter."""
+    return not agreed(context)
 
 
 @form("give_back")
@@ -43,6 +50,7 @@ class GiveBackForm:
 
     asked: AskedBack
     answer: GivesBack
+    sure: Annotated[Keeps, OnlyIf(kept)] = SURE
     intent: Intent
     pin: Annotated[Pin, OnlyIf(agreed)] = FORGOTTEN
 

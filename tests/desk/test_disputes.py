@@ -386,16 +386,49 @@ async def test_a_payer_may_dispute_a_few_payments_a_day(desk, sql, clock):
         assert await desk.ask(DARA, left) == Disputed(), "another day"
 
 
-async def test_of_one_wallet_money_is_asked_back_by_few_at_a_time(lite, sqlite_sql, ledger):
-    await person(sqlite_sql, BORA, ledger, riel=10_000)
-    async with lite.running():
-        refs = [await paid(lite, amount=100) for _ in range(3)]
-        fourth = await paid(lite, BORA, THIDA, 100)
-    assert [await lite.ask(DARA, ref) for ref in refs] == [Disputed()] * 3
-    assert await lite.ask(BORA, fourth) == NotDisputable(fourth)
-    assert await holding(sqlite_sql, THIDA) == (50_400, 300, 0)
-    await lite.keep(THIDA, f"dispute of {refs[0]}")
-    assert await lite.ask(BORA, fourth) == Disputed()
+async def test_one_payer_asks_one_receiver_for_few_payments_at_a_time(desk, sql, clock):
+    async with desk.running():
+        refs = [await paid(desk, amount=100) for _ in range(3)]
+        assert [await desk.ask(DARA, ref) for ref in refs] == [Disputed()] * 3
+        clock.skipping = True
+        await clock.sleep(15 * 60 * 60)
+        fourth = await paid(desk, amount=100)
+    tried = len(await fetch(sql, ATTEMPT))
+    assert await desk.ask(DARA, fourth) == TooManyDisputes(), "on another day, too"
+    assert len(await fetch(sql, ATTEMPT)) == tried
+    await desk.keep(THIDA, f"dispute of {refs[0]}")
+    assert await desk.ask(DARA, fourth) == Disputed()
+
+
+async def test_no_disputes_of_a_friend_protect_a_wallet_from_those_it_cheated(desk, sql, ledger):
+    await person(sql, BORA, ledger, riel=10_000)
+    async with desk.running():
+        refs = [await paid(desk, amount=100) for _ in range(3)]
+        fourth = await paid(desk, BORA, THIDA, 7_000)
+        for ref in refs:
+            await desk.ask(DARA, ref)
+        assert await desk.ask(BORA, fourth) == Disputed()
+        assert await holding(sql, THIDA) == (57_300, 7_300, 0)
+        asking = [text for text in await texts(sql, THIDA) if "mistake" in text]
+        assert len(asking) == 3, "of more than that only dialling asks"
+        for ref in refs:
+            await desk.keep(THIDA, f"dispute of {ref}")
+        asked = await desk.asked(THIDA)
+        assert asked.ref == fourth
+        assert isinstance(await desk.agree(THIDA, asked), Committed)
+
+
+async def test_the_code_of_each_dispute_stays_good_when_another_person_asks(desk, sql, ledger):
+    await person(sql, BORA, ledger, riel=10_000)
+    async with desk.running():
+        first, second = await paid(desk), await paid(desk, BORA, THIDA, 700)
+    await desk.ask(DARA, first)
+    await desk.ask(BORA, second)
+    rows = {row["intent_id"]: row for row in await fetch(sql, CHALLENGE, msisdn=THIDA.e164)}
+    for ref in (first, second):
+        (sms,) = [text for text in await texts(sql, THIDA) if f"mistake, ref {ref}" in text]
+        row, code = rows[f"dispute of {ref}"], re.search(r"YES (\d{4})", sms)[1]
+        assert is_code(desk.vault, THIDA, row["intent_id"], code, row["code_mac"])
 
 
 # ---- PINs, locked, held and closed wallets

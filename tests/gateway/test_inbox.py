@@ -245,6 +245,7 @@ async def test_a_code_for_giving_back_waits_beside_the_code_of_a_payment(world):
     row = {
         "msisdn": DARA.e164,
         "form": "give_back",
+        "dispute": "dispute-1",
         "intent_id": "dispute-1",
         "code_mac": code_mac(Macs(), DARA, "dispute-1", "90210"),
         "answers": json.dumps({"asked": asked.dump(), "answer": "yes"}),

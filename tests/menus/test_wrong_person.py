@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from talk import CHAN, NOW, OPEN, PIN, SOK, Phone, answering, texts
 
-from menus.disputes import AskedBack, GivesBack, PaidOut, WrongPerson
+from menus.disputes import AskedBack, GivesBack, Keeps, PaidOut, WrongPerson
 from menus.effects import (
     Committed,
     Dispute,
@@ -59,7 +59,7 @@ def looking(*outcomes):
     [
         (Disputed(), True, "C*** T*** ..602 is asked for 5,000 KHR. They decide. An SMS will tell"),
         (NotDisputable("R7"), True, "This can no longer be asked back here. Please ask your bank"),
-        (TooManyDisputes(), True, "You have asked for money back too often today."),
+        (TooManyDisputes(), True, "You have asked for money back too often."),
         (WrongPin(2), False, "Wrong PIN. Tries left: 2.\nAsk C*** T*** ..602 to give 5,000 KHR"),
         (PinLocked(NOW + timedelta(minutes=30)), True, "Too many wrong PINs."),
         (WalletHeld(), True, "Your wallet cannot send now."),
@@ -157,9 +157,13 @@ def test_agreeing_takes_the_pin_and_its_intent_is_the_dispute():
     assert not any(PIN in said for said in phone.said)
 
 
-def test_keeping_it_takes_no_pin():
+def test_keeping_it_is_said_twice_and_takes_no_pin():
     done = []
     phone = Phone(OWING, world=lambda effect: done.append(effect) or MoneyKept()).dial().type("2")
+    assert phone.screen == "Keep 5,000 KHR from C*** T*** ..602?\n1 Yes, keep it\n0 Back"
+    assert phone.type("2").screen.startswith("Choose a number"), "2 was Balance, a dial before"
+    assert done == []
+    phone.type("1")
     assert (phone.screen, phone.ended) == ("You keep it. We will tell them.", True)
     assert done == [KeepMoney("dispute-1")]
 
@@ -204,6 +208,19 @@ def test_yes_to_the_sms_agrees_with_a_pin():
     assert engine.heard(said, DisputeOver(), SOK).text.startswith("This was answered before")
 
 
+def test_whoever_thinks_again_may_still_give_it_back():
+    phone = Phone(OWING).dial().type("2", "0")
+    assert phone.screen == QUESTION
+    assert phone.type("1").screen.startswith("Give 5,000 KHR back to C*** T***")
+
+
+def test_a_dead_code_of_who_owes_an_answer_advises_to_dial_and_no_payment():
+    assert SmsEngine(texts()).no_challenge(OWING) == Reply(
+        "This code is not right, or its time is over. Nothing was paid. Dial *855# to answer."
+    )
+    assert "SEND" in SmsEngine(texts()).no_challenge(SOK).text
+
+
 def test_whoever_may_not_send_cannot_agree_by_sms_either():
     held = replace(SOK, wallet=replace(OPEN, state="held"))
     answers = {"asked": ASKED.dump(), "answer": "yes"}
@@ -223,7 +240,7 @@ def test_whoever_may_not_send_cannot_agree_by_sms_either():
     )
 )
 def test_what_no_dump_gave_is_refused(dumped):
-    for kind in (PaidOut, AskedBack, GivesBack, WrongPerson):
+    for kind in (PaidOut, AskedBack, GivesBack, Keeps, WrongPerson):
         try:
             value = kind.load(dumped)
         except ValueError:
@@ -232,7 +249,8 @@ def test_what_no_dump_gave_is_refused(dumped):
 
 
 def test_both_payments_survive_a_restart_and_are_never_typed():
-    for value in (*PaidOut.worst(), *AskedBack.worst(), *GivesBack.worst(), *WrongPerson.worst()):
+    kinds = (PaidOut, AskedBack, GivesBack, Keeps, WrongPerson)
+    for value in (value for kind in kinds for value in kind.worst()):
         assert type(value).load(json.loads(json.dumps(value.dump()))) == value
     changed = Phone(OWING).dial().state.dump() | {"answers": {"asked": ["of another release"]}}
     phone = Phone(OWING)
