@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 
 from gateway import logs
 from gateway.codes import Macs, code_mac
-from gateway.desk import dispute_rows
+from gateway.desk import dispute_reads, dispute_rows
 from gateway.desk.books import IS_ALIVE, DisputeRow
 from gateway.desk.disputable import DisputeTerms, asked_today, disputable
 from gateway.desk.dispute_rows import OPEN_MOST, Asked, End
@@ -119,13 +119,13 @@ def _look(terms: DisputeTerms, connection: Connection, wish: Wish) -> str | Refu
 def _refused(
     terms: DisputeTerms, connection: Connection, payer: Payer, wish: Wish
 ) -> Disputed | NotDisputable | TooManyDisputes | None:
-    before = dispute_rows.read(connection, [wish.id]).get(wish.id)
+    before = dispute_reads.read(connection, [wish.id]).get(wish.id)
     if before is not None and before.src_account == payer.account_id:
         return Disputed()
     account = payer.account_id
     if not disputable(connection, terms, wish.ref, account, wish.now_ms):
         return NotDisputable(wish.ref)
-    full = dispute_rows.open_between(connection, wish.ref, account) >= OPEN_MOST
+    full = dispute_reads.open_between(connection, wish.ref, account) >= OPEN_MOST
     if full or asked_today(connection, account, wish.day) >= terms.per_day:
         return TooManyDisputes()
     return None
@@ -168,13 +168,13 @@ class Commits:
             return Unavailable()
         if row is None:
             return TooManyDisputes()
-        if dispute_rows.open_against(connection, row.dest_account) <= TOLD_MOST:
+        if dispute_reads.open_against(connection, row.dest_account) <= TOLD_MOST:
             self._tell(connection, row, wish)
         return Disputed()
 
     def _tell(self, connection: Connection, row: DisputeRow, wish: Wish) -> None:
         """Ask the receiver by SMS, with the code that agrees."""
-        asked_back = dispute_rows.shown(connection, row.id)
+        asked_back = dispute_reads.shown(connection, row.id)
         if asked_back is None:
             raise AssertionError("a dispute is stored only while its payer's wallet lives")
         held_until = self.terms.held_until(wish.now_ms) if row.held else None
@@ -204,7 +204,7 @@ class Commits:
         return [self._end_due(connection, *moment) for moment in moments]
 
     def _end_due(self, connection: Connection, now_ms: int, day: str) -> int:
-        found = dispute_rows.due(connection, now_ms, DUE_MOST)
+        found = dispute_reads.due(connection, now_ms, DUE_MOST)
         rows = _locked(connection, [row.id for row in found])
         return sum(
             self._close(connection, row, "ended", now_ms=now_ms, day=day)
@@ -243,9 +243,9 @@ def _challenge(
 
 def _locked(connection: Connection, ids: Sequence[str]) -> dict[str, DisputeRow]:
     """The disputes as they are now that nobody else can change them."""
-    accounts = [row.dest_account for row in dispute_rows.read(connection, ids).values()]
+    accounts = [row.dest_account for row in dispute_reads.read(connection, ids).values()]
     lock_wallets(connection, accounts)
-    return dispute_rows.read(connection, ids)
+    return dispute_reads.read(connection, ids)
 
 
 _OWNS = select(_WALLET.c.account_id).where(

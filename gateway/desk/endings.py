@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from gateway.desk import dispute_rows, replacement, settlement, unclaimed
+from gateway.desk import dispute_reads, dispute_rows, replacement, settlement, unclaimed
 from gateway.desk.books import DisputeRow
 from gateway.desk.chain import Line
 from gateway.desk.changes import Changes
@@ -127,7 +127,7 @@ class Endings:
         unpaid = [one.intent_id for one in _returning(self.failed)]
         if not paid and not unpaid:
             return set(), []
-        rows = dispute_rows.read(connection, [*paid, *unpaid])
+        rows = dispute_reads.read(connection, [*paid, *unpaid])
         for intent in rows.keys() & paid.keys():
             dispute_rows.returned_after_all(journal, connection, rows[intent], self.at_ms)
         failed = [rows[intent] for intent in sorted(rows.keys() & set(unpaid))]
@@ -140,7 +140,7 @@ class Endings:
         """End disputes whose money an ordinary payment has brought back: its receipts tell."""
         payers = {one.src_account for one in _payments(self.committed) if one.bucket}
         if payers:
-            for row in dispute_rows.paid_back(connection, payers):
+            for row in dispute_reads.paid_back(connection, payers):
                 dispute_rows.close(journal, connection, row, "ended", self.at_ms)
 
     def _openings(

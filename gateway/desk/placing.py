@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway import logs
-from gateway.desk import dispute_rows
+from gateway.desk import dispute_reads, dispute_rows
 from gateway.desk.books import Books, Payment, open_books
 from gateway.desk.checks import Refusal, Want, no_room, refused
 from gateway.desk.journal import Journal
@@ -188,7 +188,7 @@ def _books_of(
         intents=[want.intent for want in wants],
     )
     if returns := [want.intent for want in wants if want.returns]:
-        books.disputes = dispute_rows.to_answer(connection, returns)
+        books.disputes = dispute_reads.to_answer(connection, returns)
     return books
 
 

@@ -34,7 +34,7 @@ from gateway.desk.books import (
     read_recent,
 )
 from gateway.desk.disputable import NO_DISPUTES, DisputeTerms
-from gateway.desk.dispute_rows import is_open, oldest_against
+from gateway.desk.dispute_reads import is_open, oldest_against
 from gateway.desk.last_payment import Asked, Last, last_payments
 from gateway.desk.limits import Counted, Limits
 from gateway.desk.listings import Banks
