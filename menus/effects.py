@@ -405,6 +405,14 @@ class PaymentState(StrEnum):
     IN_PROGRESS = "in_progress"
     NOT_PAID = "not_paid"
     RECEIVED = "received"
+    WAITS = "waits"  # of one paid: nobody has claimed it yet
+    COMING_BACK = "coming_back"  # of one paid: nobody has claimed it in time
+    CAME_BACK = "came_back"
+    WENT_BACK = "went_back"  # the same, to whom it was sent
+    ASKED_BACK = "asked_back"  # of one paid, to the wrong person
+    GIVEN_BACK = "given_back"
+    ASKED_OF_YOU = "asked_of_you"  # the same, to whom it was sent
+    GAVE_BACK = "gave_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +423,7 @@ class LastPayment:
     ref: str
     amount: Money
     other: str  # masked name and number, or a bank account: ready to show
-    at: datetime
+    at: datetime  # when it came to this state; of one that waits: until when
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What became of a payment: the last of a number, made or received, or one named by its ref.
 
-Also whether it may still be asked back (`disputable`). One operation; it changes nothing.
+Also what has come after it (`aftermath`), and whether it may still be asked back (`disputable`).
+One operation; it changes nothing.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, select
 
-from gateway.desk import listings
+from gateway.desk import aftermath, listings
+from gateway.desk.aftermath import Since
 from gateway.desk.disputable import DisputeTerms, disputable
 from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms
@@ -46,6 +48,9 @@ _OUT = (
         _TRANSFER.c.dest_msisdn,
         _TRANSFER.c.beneficiary,
         _TRANSFER.c.created_at,
+        _TRANSFER.c.tx_hash,
+        _TRANSFER.c.bucket,
+        _TRANSFER.c.channel,
     )
     .where(_TRANSFER.c.src_account == bindparam("account"))
     .order_by(_TRANSFER.c.created_at.desc(), _TRANSFER.c.ref)
@@ -58,7 +63,12 @@ _IN = (
         _RECEIPT.c.amount,
         _RECEIPT.c.src_account,
         _RECEIPT.c.at,
+        _RECEIPT.c.tx_hash,
+        _RECEIPT.c.command_index,
+        _TRANSFER.c.bucket,
+        _TRANSFER.c.channel,
     )
+    .outerjoin_from(_RECEIPT, _TRANSFER, _TRANSFER.c.tx_hash == _RECEIPT.c.tx_hash)
     .where(_RECEIPT.c.account_id == bindparam("account"))
     .order_by(_RECEIPT.c.at.desc(), _RECEIPT.c.ref)
     .limit(1)
@@ -95,23 +105,43 @@ def _last_payment(
     if out is not None and (received is None or out.created_at >= received.at):
         if account and disputable(connection, terms, out.ref, account, now_ms):
             return LastPaidOut(_paid_out(connection, out))
-        return LastPayment(
-            _STATES[out.state],
-            out.ref,
-            Money(Currency(out.currency), out.amount),
-            shown_other("", banks.paid(out))
-            if out.beneficiary
-            else _other(banks, connection, out.dest_account),
-            from_ms(out.created_at),
+        return _made(banks, connection, out)
+    return _received(banks, connection, received) if received else NoPayment()
+
+
+def _made(banks: Banks, connection: Connection, out: Row[*tuple[Any, ...]]) -> LastPayment:
+    since = None
+    if out.state == "committed":
+        since = (
+            aftermath.of_paid(connection, out.tx_hash)
+            if out.bucket
+            else aftermath.of_return(out.channel, paid=True)
         )
-    if received is None:
-        return NoPayment()
+    since = since or Since(_STATES[out.state])
     return LastPayment(
-        PaymentState.RECEIVED,
-        received.ref,
-        Money(Currency(received.currency), received.amount),
-        _other(banks, connection, received.src_account),
-        from_ms(received.at),
+        since.state,
+        out.ref,
+        Money(Currency(out.currency), out.amount),
+        shown_other("", banks.paid(out))
+        if out.beneficiary
+        else _other(banks, connection, out.dest_account),
+        since.at or from_ms(out.created_at),
+    )
+
+
+def _received(banks: Banks, connection: Connection, row: Row[*tuple[Any, ...]]) -> LastPayment:
+    since = (
+        aftermath.of_return(row.channel, paid=False)
+        if row.bucket == ""
+        else aftermath.of_received(connection, row.tx_hash, row.command_index)
+    )
+    since = since or Since(PaymentState.RECEIVED)
+    return LastPayment(
+        since.state,
+        row.ref,
+        Money(Currency(row.currency), row.amount),
+        _other(banks, connection, row.src_account),
+        since.at or from_ms(row.at),
     )
 
 

@@ -10,7 +10,6 @@ from menus.effects import (
     LastPayment,
     LastPaymentOutcome,
     NoPayment,
-    PaymentState,
     ReadLastPayment,
     Unavailable,
 )
@@ -69,9 +68,8 @@ class LastPaymentForm:
     def reply(self, outcome: LastPaymentOutcome) -> Page:
         match outcome:
             case LastPayment(state, ref, amount, other, at):
-                return ends(
-                    _text(state), ref=ref, amount=amount.show, other=other, time=shown_time(at)
-                )
+                told = f"last.{state}"
+                return ends(told, ref=ref, amount=amount.show, other=other, time=shown_time(at))
             case LastPaidOut(payment):
                 opens = Opening(DisputeForm, {"payment": payment})
                 return Page("last.paid", payment.holes("payment"), opens=opens)
@@ -81,17 +79,3 @@ class LastPaymentForm:
                 return ends("engine.unavailable")
             case _:
                 assert_never(outcome)
-
-
-def _text(state: PaymentState) -> str:
-    match state:
-        case PaymentState.PAID:
-            return "last.paid"
-        case PaymentState.IN_PROGRESS:
-            return "last.in_progress"
-        case PaymentState.NOT_PAID:
-            return "last.not_paid"
-        case PaymentState.RECEIVED:
-            return "last.received"
-        case _:
-            assert_never(state)

@@ -91,7 +91,7 @@ async def test_a_return_is_an_ordinary_transfer_with_its_own_ref_signed_by_the_o
     assert back["ref"] not in [row["ref"] for row in sent]
     last = await town.desk.reads.read_last_payment(ReadLastPayment(), town.at(DARA))
     assert isinstance(last, LastPayment)
-    assert (last.state, last.ref) == (PaymentState.RECEIVED, back["ref"])
+    assert (last.state, last.ref) == (PaymentState.CAME_BACK, back["ref"])
 
 
 async def test_nothing_goes_back_before_its_time_and_nothing_twice(town: Town):

@@ -239,7 +239,8 @@ class Town:
         last = person.last
         if isinstance(last, LastPaidOut) and self.people[last.payment.to.e164].waits:
             paid = last.payment  # whose receiver cannot be asked yet
-            return LastPayment(PaymentState.PAID, paid.ref, paid.amount, paid.other, paid.at)
+            until = paid.at + timedelta(days=SERVICE.unclaimed_days)
+            return LastPayment(PaymentState.WAITS, paid.ref, paid.amount, paid.other, until)
         return last
 
     def _wrong(self, person: Person, pin: str) -> WrongPin | None:
@@ -255,7 +256,9 @@ class Town:
         to.challenge = (Challenge("give_back", answers, intent, ""), "4822")
         told = AskedBackNotice(paid.ref, paid.amount, payer, name, "4822", "*855#", self.at)
         to.inbox.append(told.say(TEXTS, to.language))
-        person.last = LastPayment(PaymentState.PAID, paid.ref, paid.amount, paid.other, paid.at)
+        person.last = LastPayment(
+            PaymentState.ASKED_BACK, paid.ref, paid.amount, paid.other, paid.at
+        )
         return Disputed()
 
     def _pay(
