@@ -28,6 +28,7 @@ def read_settings(*, least: str | None = None) -> Settings:
 def explained() -> Iterator[None]:
     """One line each, and exit code 2, for what an operator can mend."""
     # Imported here because commands that need none of it start faster without.
+    from gateway.desk.journal import ChainKeySealed  # noqa: PLC0415
     from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
     from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
     from ledger_client.ledger import LedgerError  # noqa: PLC0415
@@ -37,6 +38,8 @@ def explained() -> Iterator[None]:
         yield
     except SettingsError as error:
         refuse(*str(error).splitlines())
+    except ChainKeySealed:
+        refuse(f"{PREFIX}KEK_FILE does not open this database's chain key")
     except StoreUnavailable as error:
         refuse(_of_database(error))
     except OSError as error:

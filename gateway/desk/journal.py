@@ -34,6 +34,10 @@ _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), tab
 _SEALED = select(_KEY.c.key_version, _KEY.c.kek_version, _KEY.c.salt, _KEY.c.sealed_key)
 
 
+class ChainKeySealed(DoesNotOpen):
+    """The key-encryption key at hand is not that of this database."""
+
+
 class Journal:
     """Writes movements, and knows the key that proves them."""
 
@@ -55,7 +59,10 @@ class Journal:
                 if key is not None:
                     return key  # of a commit that may not come: it is read when it is needed again
                 found = connection.execute(_SEALED).one()
-            self._known = self._vault.open_without_pin(NAME, Sealed(*found))
+            try:
+                self._known = self._vault.open_without_pin(NAME, Sealed(*found))
+            except DoesNotOpen as error:
+                raise ChainKeySealed(str(error)) from None
         return self._known
 
     def vouches(self, connection: Connection) -> bool:

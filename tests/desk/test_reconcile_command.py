@@ -75,3 +75,13 @@ def test_what_an_operator_can_mend_is_one_line(host, monkeypatch):
     assert told.exit_code == 2
     (line,) = told.stderr.splitlines()
     assert "GATEWAY_KEK_FILE" in line
+
+
+def test_the_key_of_another_database_is_no_drift(host, monkeypatch, tmp_path):
+    assert run("reconcile", "--no-ledger").exit_code == 0
+    assert run("keys", str(tmp_path / "others")).exit_code == 0
+    monkeypatch.setenv("GATEWAY_KEK_FILE", str(tmp_path / "others/kek.toml"))
+    told = run("reconcile", "--no-ledger")
+    assert told.exit_code == 2
+    (line,) = told.stderr.splitlines()
+    assert line == "ussd-gateway: GATEWAY_KEK_FILE does not open this database's chain key"
