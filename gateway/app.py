@@ -200,6 +200,7 @@ class Gateway:
         )
         self.renewals = Renewals(
             world.sql,
+            self.bank,
             vault=self.vault,
             keeper=self.keeper,
             guard=self.guard,

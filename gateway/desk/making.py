@@ -59,7 +59,7 @@ class Maker:
         """Make the key, seal it, sign for account and grants, and for what `pay`s the account."""
         account_id = self._bank.account_of(number, earlier)
         key = SigningKey.generate(self._entropy, self._bank.key_form)
-        opening = self._bank.opening(number, account_id, key, now_ms)
+        opening = self._bank.opening(account_id, key, now_ms, number=None)
         *signed, payment = build_batch([*opening, pay(account_id)])
         sealed = self._vault.seal_without_pin(account_id, 1, key.seed)
         profile = Profile(tier=TIER)

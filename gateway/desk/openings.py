@@ -1,9 +1,11 @@
 """A wallet drawn up, and stored in one commit with what makes it true on the ledger.
 
-The opener creates the account and publishes its number for other banks; the new wallet grants the
-recoverer the right to replace its key. Both travel as members of one atomic batch, which a first
-payment into the wallet may join (`making`). Who may have one is not decided here: `wallets` opens
-one for its owner, `making` for whom somebody pays. No PIN comes into this room.
+The opener creates the account; the new wallet grants the recoverer the right to replace its key. A
+wallet that its owner opens is published for other banks, one made by receiving only once it is
+claimed (`renewal`): until then others must see that nobody has it. All travels as members of one
+atomic batch, which a first payment into the wallet may join (`making`). Who may have one is not
+decided here: `wallets` opens one for its owner, `making` for whom somebody pays. No PIN comes into
+this room.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,13 @@ from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Submission, Wallet, table_of
 from gateway.vault import Sealed
 from ledger_client.keys import KeyForm, SigningKey
-from ledger_client.ledger import CreateAccount, GrantPermission, SetAccountDetail, Signed
+from ledger_client.ledger import (
+    Command,
+    CreateAccount,
+    GrantPermission,
+    SetAccountDetail,
+    Signed,
+)
 from ledger_client.transaction import Member, build
 from menus.kinds import Currency, Msisdn
 
@@ -67,17 +75,23 @@ class Bank:
         return f"{name}@{self.domain}"
 
     def opening(
-        self, number: Msisdn, account_id: str, key: SigningKey, now_ms: int
+        self, account_id: str, key: SigningKey, now_ms: int, *, number: Msisdn | None
     ) -> tuple[Member, Member]:
-        """What makes an account of `key` a wallet, to be signed as a batch."""
+        """What makes an account of `key` a wallet, signed as a batch; published if `number`."""
         name = account_id.partition("@")[0]
-        create = CreateAccount(name, self.domain, key.public_key)
-        listing = published(self.opener_id, number.e164, account_id)
+        commands: list[Command] = [CreateAccount(name, self.domain, key.public_key)]
+        if number:
+            commands.append(published(self.opener_id, number.e164, account_id))
         grants = [GrantPermission(self.recoverer_id, permission) for permission in GRANTED]
         return (
-            (self.opener_id, [create, listing], now_ms, self.opener),
+            (self.opener_id, commands, now_ms, self.opener),
             (account_id, grants, now_ms, key),
         )
+
+    def listing(self, number: str, account_id: str, now_ms: int) -> Member:
+        """What tells other banks of a wallet that was made without."""
+        listing = published(self.opener_id, number, account_id)
+        return self.opener_id, [listing], now_ms, self.opener
 
 
 @dataclass(frozen=True, slots=True)

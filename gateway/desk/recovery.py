@@ -203,9 +203,7 @@ def _hand_over(journal: Journal, connection: Connection, asked: HandOver) -> str
         replacement.send(
             connection,
             row.account_id,
-            asked.request.tx_hash,
-            asked.request.data,
-            made_at=made_at,
+            (asked.request.tx_hash, made_at, asked.request.data),
             now_ms=now_ms,
         )
     return refusal

@@ -1,9 +1,10 @@
 """A wallet's owner gets a new key: with a first PIN, or because the old one may be stolen.
 
 Both choose a PIN that `keep` has kept, and end in one transaction that the old key signs; what
-that key is opened with is all that tells them apart. The salt of the kept PIN says what was done
-with it, as in `wallets`, so a repeated turn finds its own replacement, however far that is. A PIN
-comes into this room only on its way to the guard.
+that key is opened with tells them apart. A wallet made by receiving gets its owner so, and in one
+atomic batch with the key its number is published for other banks. The salt of the kept PIN says
+what was done with it, as in `wallets`, so a repeated turn finds its own replacement, however far
+that is. A PIN comes into this room only on its way to the guard.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from gateway.desk import replacement, unclaimed
 from gateway.desk.books import IS_ALIVE
 from gateway.desk.keep import CHOSEN, Keeper, KeptPin
 from gateway.desk.locks import lock_wallets
+from gateway.desk.openings import Bank
 from gateway.desk.pins import Opened, PinGuard, named_key
 from gateway.desk.replacement import IS_REPLACEABLE, NewKey, Present, Reason, exchange
 from gateway.desk.times import to_ms
@@ -28,8 +30,9 @@ from gateway.origin import Origin
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Replacement, Wallet, table_of
 from gateway.vault import DoesNotOpen, PinKey, Sealed, Vault
-from ledger_client.keys import KeyForm, SigningKey
-from ledger_client.transaction import build
+from ledger_client.keys import SigningKey
+from ledger_client.ledger import Signed
+from ledger_client.transaction import build, build_batch
 from menus.effects import (
     ChoosePin,
     ChoosePinOutcome,
@@ -62,6 +65,7 @@ class Standing(NamedTuple):
     ready: bool  # on the ledger, and no replacement is under way
     public_key: str
     sealed: Sealed
+    unpublished: str  # its number, if nobody has claimed it; else empty
     mine: Mine | None
 
 
@@ -79,7 +83,7 @@ class Order:
 
     new: NewKey
     old: Present
-    data: bytes = field(repr=False)
+    signed: tuple[Signed, ...] = field(repr=False)  # the new key's, and the number's if published
 
 
 Opens = Callable[[Standing], Awaitable[Opened | PinOutcome | Unconfirmed | Unavailable]]
@@ -95,6 +99,7 @@ class Renewals:
     def __init__(
         self,
         sql: Sql,
+        bank: Bank,
         *,
         vault: Vault,
         keeper: Keeper,
@@ -103,7 +108,6 @@ class Renewals:
         poke: Callable[[], None],
         clock: Clock,
         entropy: Entropy,
-        key_form: KeyForm = "raw",
     ) -> None:
         self._vault = vault
         self._keeper = keeper
@@ -112,7 +116,7 @@ class Renewals:
         self._poke = poke
         self._clock = clock
         self._entropy = entropy
-        self._key_form: KeyForm = key_form
+        self._bank = bank
         self._look: Batcher[Ask, Standing | None] = Batcher(
             partial(sql.run, look), key=lambda item: item.number
         )
@@ -156,7 +160,7 @@ class Renewals:
                 return Unavailable()  # before a PIN is tried for nothing
             opened = await open_old(seen)
             if isinstance(opened, Opened):
-                order = self._draw_up(opened, kept.key, reason)
+                order = self._draw_up(opened, kept.key, reason, seen.unpublished)
                 if await self._place(order):
                     return await self._settled(Mine(order.new.tx_hash, "pending"), origin)
             # Refused, perhaps because this same turn, elsewhere, was faster.
@@ -175,16 +179,20 @@ class Renewals:
             LOG.error("a key without a PIN does not open", account=seen.account_id, error=error)
             return Unavailable()
 
-    def _draw_up(self, opened: Opened, under: PinKey, reason: Reason) -> Order:
+    def _draw_up(self, opened: Opened, under: PinKey, reason: Reason, publish: str) -> Order:
         """Make the key, seal it, and let the old one sign for it."""
         account_id, old = opened.account_id, opened.sealed
-        new = SigningKey.generate(self._entropy, self._key_form)
+        new = SigningKey.generate(self._entropy, self._bank.key_form)
         sealed = self._vault.seal(account_id, old.key_version + 1, new.seed, under)
         now_ms = to_ms(self._clock.now())
         commands = exchange(account_id, new=new.public_key, old=opened.key.public_key)
-        signed = build(account_id, commands, now_ms, key=opened.key)
-        key = NewKey(account_id, reason, new.public_key, sealed, signed.tx_hash, now_ms)
-        return Order(key, Present(old.key_version, old.salt), signed.data)
+        if publish:
+            listing = self._bank.listing(publish, account_id, now_ms)
+            signed = build_batch([(account_id, commands, now_ms, opened.key), listing])
+        else:
+            signed = [build(account_id, commands, now_ms, key=opened.key)]
+        key = NewKey(account_id, reason, new.public_key, sealed, signed[0].tx_hash, now_ms)
+        return Order(key, Present(old.key_version, old.salt), tuple(signed))
 
     async def _settled(self, mine: Mine, origin: Origin) -> KeyRenewed | KeyRenewing | Unavailable:
         state: str | None = mine.state
@@ -214,6 +222,7 @@ _STANDING = (
         IS_REPLACEABLE,
         _WALLET.c.public_key,
         *(_WALLET.c[name] for name in ("key_version", "kek_version", "salt", "sealed_key")),
+        _WALLET.c.claim,
         _REPLACEMENT.c.tx_hash,
         _REPLACEMENT.c.state,
     )
@@ -234,9 +243,10 @@ def _look(connection: Connection, asked: Ask) -> Standing | None:
     row = connection.execute(_STANDING, {"number": asked.number, "salt": asked.salt}).first()
     if row is None:
         return None
-    account_id, ready, public_key, *sealed, tx_hash, state = row
+    account_id, ready, public_key, *sealed, claim, tx_hash, state = row
     mine = None if tx_hash is None else Mine(tx_hash, state)
-    return Standing(account_id, ready, public_key, Sealed(*sealed), mine)
+    unpublished = asked.number if claim else ""
+    return Standing(account_id, ready, public_key, Sealed(*sealed), unpublished, mine)
 
 
 def place(connection: Connection, orders: Sequence[Order]) -> list[bool]:
@@ -257,9 +267,7 @@ def _place(connection: Connection, order: Order) -> bool:
     replacement.send(
         connection,
         new.account_id,
-        new.tx_hash,
-        order.data,
-        made_at=new.created_at,
+        *((one.tx_hash, one.created_time, one.data) for one in order.signed),
         now_ms=new.created_at,
     )
     return True

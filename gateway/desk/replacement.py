@@ -38,6 +38,7 @@ from gateway.vault import Sealed
 from ledger_client.ledger import AddSignatory, RemoveSignatory
 
 REPLACEMENT: Final = "replacement"
+LISTING: Final = "listing"  # of a wallet that is claimed, in one batch with its new key
 Reason = Literal["first_pin", "theft", "forgotten"]
 State = Literal["awaiting", "pending", "done", "failed"]
 
@@ -120,22 +121,25 @@ def store(connection: Connection, key: NewKey, state: State) -> None:
 
 
 def send(
-    connection: Connection, account_id: str, tx_hash: str, data: bytes, *, made_at: int, now_ms: int
+    connection: Connection, account_id: str, *signed: tuple[str, int, bytes], now_ms: int
 ) -> None:
-    """Hand the signed bytes to the outbox; `made_at` is the time inside them."""
-    row = {
-        "tx_hash": tx_hash,
-        "purpose": REPLACEMENT,
-        "account_id": account_id,
-        "batch": tx_hash,
-        "position": 0,
-        "created_time": made_at,
-        "data": data,
-        "state": "signed",
-        "next_send_at": now_ms,
-        "sends": 0,
-    }
-    connection.execute(insert(_SUBMISSION), [row])
+    """Hand the outbox the new key, and what is in its batch: each hash, time and signed bytes."""
+    rows = [
+        {
+            "tx_hash": tx_hash,
+            "purpose": LISTING if position else REPLACEMENT,
+            "account_id": account_id,
+            "batch": signed[0][0],
+            "position": position,
+            "created_time": created_time,
+            "data": data,
+            "state": "signed",
+            "next_send_at": now_ms,
+            "sends": 0,
+        }
+        for position, (tx_hash, created_time, data) in enumerate(signed)
+    ]
+    connection.execute(insert(_SUBMISSION), rows)
 
 
 # ---- ended

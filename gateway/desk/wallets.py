@@ -102,7 +102,7 @@ class Wallets:
         account_id = self._bank.account_of(number, earlier)
         key = SigningKey.generate(self._entropy, self._bank.key_form)
         now_ms = to_ms(self._clock.now())
-        signed = build_batch(self._bank.opening(number, account_id, key, now_ms))
+        signed = build_batch(self._bank.opening(account_id, key, now_ms, number=number))
         sealed = self._vault.seal(account_id, 1, key.seed, under)
         return Opening(account_id, number.e164, profile, key.public_key, sealed, signed, now_ms)
 

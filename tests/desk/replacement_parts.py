@@ -10,6 +10,7 @@ from money_parts import DARA, Desk, MemoryLedger, account, fetch, person
 
 from gateway.desk.keep import Keeper, KeptPin
 from gateway.desk.making import Maker
+from gateway.desk.openings import Bank
 from gateway.desk.recovery import Recovery
 from gateway.desk.renewal import Renewals
 from gateway.origin import Origin
@@ -30,6 +31,7 @@ from menus.kinds import Msisdn, Pin
 REPLACEMENT, CURSOR = table_of(Replacement), table_of(Cursor)
 NEW = Pin("864209")
 RECOVERER = "recoverer@bank"
+OPENER = SigningKey.generate(seeded("opener"))
 FIRST, SECOND, THIRD = (SigningKey.generate(seeded(f"recoverer/{n}")) for n in (1, 2, 3))
 
 
@@ -87,6 +89,7 @@ class Custody:
         recoveries: int = 20,
         maker: Callable[[Vault], Maker] | None = None,
         desk: type[Desk] = Desk,
+        opener: SigningKey = OPENER,
     ) -> None:
         self.sql, self.ledger, self.clock, self.name = sql, ledger, clock, name
         self.vault = make_vault(seed=f"vault/{name}")
@@ -94,6 +97,7 @@ class Custody:
         self.desk = desk(sql, ledger, clock, seed=name, maker=made_by)
         self.renewals = Renewals(
             sql,
+            Bank("bank", opener),
             vault=self.vault,
             keeper=Keeper(self.vault, clock),
             guard=self.desk.pins,

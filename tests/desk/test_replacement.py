@@ -195,7 +195,7 @@ async def test_a_pin_changed_between_opening_and_storing_wins(on_sqlite, ledger)
     custody = on_sqlite
     await dara(custody.sql, ledger)
     opened = await custody.desk.pins.open(ACCOUNT, PIN, "t")
-    order = custody.renewals._draw_up(opened, (await custody.kept()).key, "theft")
+    order = custody.renewals._draw_up(opened, (await custody.kept()).key, "theft", "")
     await execute(custody.sql, update(WALLET).values(salt=b"of another PIN"))
     assert await custody.renewals._place(order) is False
     assert await rows(custody.sql, SUBMISSION) == []
@@ -204,7 +204,7 @@ async def test_a_pin_changed_between_opening_and_storing_wins(on_sqlite, ledger)
 async def test_a_commit_whose_reply_was_lost_is_found_when_it_is_run_again(custody, ledger):
     await dara(custody.sql, ledger)
     opened = await custody.desk.pins.open(ACCOUNT, PIN, "t")
-    order = custody.renewals._draw_up(opened, (await custody.kept()).key, "theft")
+    order = custody.renewals._draw_up(opened, (await custody.kept()).key, "theft", "")
     for _ in range(2):
         assert list(await custody.sql.run(place, [order])) == [True]
     assert len(await rows(custody.sql, SUBMISSION)) == 1

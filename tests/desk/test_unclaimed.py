@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from clocks import FakeClock
-from custody_parts import WALLET, rows
+from custody_parts import OTHER, WALLET, rows
 from money_parts import (
     BORA,
     DARA,
@@ -243,6 +243,40 @@ async def test_switched_off_strangers_are_refused_as_before(sqlite_sql, clock):
 
 async def test_nobody_is_a_stranger_to_himself(town: Town):
     assert await town.send(DARA, DARA, 5_000) == NoWallet(DARA)
+
+
+# ---- published
+
+
+def published(town: Town) -> list[tuple[str, str]]:
+    transactions = (one for block in town.ledger.blocks_made for one in block.transactions)
+    commands = (command for one in transactions for command in one.commands)
+    return [(one.key, one.value) for one in commands if isinstance(one, SetAccountDetail)]
+
+
+async def test_other_banks_learn_of_a_wallet_only_with_its_claim(sql, clock):
+    town = Town(sql, TownLedger(), clock)
+    await town.begin(DARA)
+    await town.send(DARA, BOPHA, 5_000)
+    await town.through()
+    assert published(town) == []
+    await town.claim(BOPHA)
+    await town.through()
+    assert published(town) == [(BOPHA.e164[1:], account(BOPHA))]
+    assert (await town.wallet(BOPHA))["claim"] == ""
+    await town.renewals.renew(await town.kept(OTHER), NEW, town.at(BOPHA))
+    await town.through()
+    assert len(published(town)) == 1, "another key is no news to them"
+
+
+async def test_a_claim_that_the_ledger_refuses_is_not_published(town: Town):
+    await town.send(DARA, BOPHA, 5_000)
+    await town.through()
+    await town.claim(BOPHA)
+    town.ledger.refuse_all = True
+    await town.through()
+    assert published(town) == []
+    assert (await town.wallet(BOPHA))["claim"] == "waiting"
 
 
 # ---- told

@@ -283,8 +283,8 @@ async def test_a_return_that_fails_after_a_late_claim_touches_no_counter_of_the_
     assert await town.claim(BOPHA) == KeyRenewing()
     await town.desk.outbox.round()
     await change(town.sql, SUBMISSION, next_send_at=0)
-    (waiting,) = [row for row in await fetch(town.sql, SUBMISSION) if row["state"] == "signed"]
-    await town.desk.outbox._end([waiting["tx_hash"]], "expired")
+    waiting = [row["tx_hash"] for row in await fetch(town.sql, SUBMISSION, state="signed")]
+    await town.desk.outbox._end(waiting, "expired")
     await town.returns.sweep()
     await town.desk.outbox.round()
     await town.through()  # the block holds the key's replacement first

@@ -8,7 +8,7 @@ from typing import Any
 from clocks import FakeClock, seeded
 from custody_parts import WALLET
 from money_parts import MESSAGE, Desk, account, fetch, khr, person
-from replacement_parts import Custody, KeyedLedger
+from replacement_parts import OPENER, Custody, KeyedLedger
 
 from gateway.desk.blocks import start_cursor
 from gateway.desk.directory import Directory
@@ -38,7 +38,6 @@ from menus.kinds import Msisdn
 
 UNCLAIMED = table_of(Unclaimed)
 BOPHA, SREY = Msisdn("+85512345605"), Msisdn("+85512345606")  # have none
-OPENER = SigningKey.generate(seeded("opener"))
 
 
 class TownLedger(KeyedLedger):
@@ -107,6 +106,7 @@ class Town(Custody):
             name,
             maker=lambda vault: Maker(bank, vault, chance, terms),
             desk=desk,
+            opener=opener,
         )
         self.directory = Directory(sql, clock, unclaimed=terms.days > 0)
         self.wallets = Wallets(
