@@ -248,7 +248,10 @@ class Receipts:
         return Fact(id_, arrival.account_id, "receipt", notice)
 
     def _returned(self, books: Books, payment: EndedPayment, at_ms: int) -> Iterator[Fact]:
-        """Tell the sender whose money came back, and the number that has not claimed it."""
+        """Tell the sender whose money came back, and the number that has not claimed it.
+
+        Always both: a return is told once, and the budget of invitations is for repeats.
+        """
         ref, to = payment.ref, payment.dest_account
         amount = Money(Currency(payment.currency), payment.amount)
         sender = Msisdn(payment.dest_msisdn) if payment.dest_msisdn else None
@@ -256,7 +259,7 @@ class Receipts:
         back = CameBack(ref, amount, Msisdn(payment.src_msisdn), from_ms(at_ms), balance)
         yield Fact(f"{ref}/came_back", to, "receipt", back)
         went = WentBack(ref, amount, sender, self._name(books, to))
-        yield Fact(f"{ref}/went_back", payment.src_account, "invitation", went)
+        yield Fact(f"{ref}/went_back", payment.src_account, "notice", went)
 
     def _name(self, books: Books, account_id: str) -> str:
         """Masked, of one of ours; of others the bank that keeps the account, if it is another."""

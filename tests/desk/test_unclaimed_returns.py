@@ -60,6 +60,23 @@ def flagged(town: Town, what: str) -> float:
 # ---- gone back
 
 
+async def test_all_that_goes_back_is_told_however_many_invitations_there_were(sqlite_sql, clock):
+    town = Town(sqlite_sql, TownLedger(), clock)
+    await town.begin(DARA, THIDA)
+    for amount in (100, 200):
+        for sender in (DARA, THIDA):
+            await town.send(sender, BOPHA, amount)
+            await town.through()
+    assert len(await town.inbox(BOPHA)) == 3, "the budget of a day"
+    await town.later(days=30.1)
+    await town.go_back()
+    told = (await town.inbox(BOPHA))[3:]
+    assert len(told) == 4
+    assert all("went back" in text for text in told)
+    for sender in (DARA, THIDA):
+        assert sum("came back" in text for text in await town.inbox(sender)) == 2
+
+
 async def test_each_gets_his_own_amount_back_in_his_own_time_and_all_are_told(sql, clock):
     town = Town(sql, TownLedger(), clock)
     await sent_and_due(town)
