@@ -31,7 +31,7 @@ def explained() -> Iterator[None]:
     from gateway.desk.journal import ChainKeySealed  # noqa: PLC0415
     from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
     from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
-    from ledger_client.ledger import LedgerError  # noqa: PLC0415
+    from ledger_client.ledger import LedgerError, QueryRefused  # noqa: PLC0415
     from menus.text.load import TextError  # noqa: PLC0415
 
     try:
@@ -44,6 +44,9 @@ def explained() -> Iterator[None]:
         refuse(_of_database(error))
     except OSError as error:
         refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except QueryRefused as error:
+        asked = f"is {PREFIX}OPENER_KEY_FILE a key that this ledger knows?"
+        refuse(f"{error}; {asked} `ussd-gateway ledger check` tells")
     except (SessionsUnavailable, LedgerError, TextError, ValueError) as error:
         refuse(str(error))
 

@@ -13,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from gateway import logs
 from gateway.__main__ import app
+from gateway.commands import explained
 from gateway.config import rows
 from gateway.stores.migrate import migrate
+from ledger_client.ledger import QueryRefused
 
 SECRET = "x7Qv" * 8  # in every value that must not be shown
 LOOK = f"mine{SECRET}"
@@ -280,3 +282,12 @@ def test_a_kek_file_that_cannot_be_used_is_left_as_it_is(place, harm, command):
     before = file.read_bytes() if file.exists() else None
     refused(run("kek", command), "GATEWAY_KEK_FILE")
     assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_a_ledger_that_does_not_know_our_key_is_told_with_the_setting(capsys):
+    with pytest.raises(SystemExit) as ended, explained():
+        raise QueryRefused("STATEFUL_INVALID", 3, "no such signer")
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "GATEWAY_OPENER_KEY_FILE" in line
+    assert "`ussd-gateway ledger check`" in line
