@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, bindparam, select
 
-from gateway.desk.dispute_rows import is_open
+from gateway.desk.dispute_reads import is_open
 from gateway.desk.times import from_ms
 from gateway.stores.tables import Dispute, Transfer, Unclaimed, table_of
 from menus.effects import PaymentState
