@@ -133,15 +133,15 @@ class Turns:
         none out), and not to who has typed a PIN, since a repeat of that callback may do it yet;
         of anything else the page says to look at *Last payment*.
         """
+        kept = self._kept.get(coming.key)
         try:
-            return await self._claimed(coming)
+            return await self._claimed(coming, kept)
         except SessionsUnavailable as error:
             # Not claimed. A further turn may be under way elsewhere, or have paid already.
             LOG.warning("turn not claimed", error=error)
             return self._apology("lost" if coming.mo.text else "unavailable")
         except NOT_TAKEN as error:
             LOG.warning("turn not taken", error=error)
-            kept = self._kept.get(coming.key)
             # It may be a PIN, and a repeat of it under way: see `_answer`.
             return self._apology("lost" if kept and kept.record.secret else "unavailable")
         except Exception as error:  # noqa: BLE001  # a phone needs a page, whatever happened
@@ -149,10 +149,9 @@ class Turns:
             LOG.error("turn failed", error=error)
             return self._apology("busy")
 
-    async def _claimed(self, coming: Coming) -> UssdMt:
+    async def _claimed(self, coming: Coming, kept: Kept | None) -> UssdMt:
         """Claim the turn and answer it, or wait for the page of who has it."""
         mo, key, worker = coming
-        kept = self._kept.get(key)
         ahead = await self._ahead(mo, kept) if kept else None
         if kept and ahead and (mt := await self._at_once(coming, kept, ahead)):
             return mt
