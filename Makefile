@@ -10,7 +10,7 @@ GATEWAY_PORT ?= 8855
 LEDGER_PORT  ?= 50051
 PEERS        ?= 1
 BANKS        ?= 1
-WORKERS      ?= 2
+WORKERS      ?= 3
 
 .PHONY: run reset test check lint bench faults lock protos map clean help
 .DEFAULT_GOAL := help
@@ -28,7 +28,7 @@ reset: ## Forget everything `make run` has kept
 	rm -rf $(STATE)
 
 test: $(VENV)/.installed-dev system-packages ## Every test, with real PostgreSQL, Valkey and Chromium
-	@$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## Lint, types, import rules, and the proofs over every screen
 	@$(BIN)/ruff check .

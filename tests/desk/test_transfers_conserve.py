@@ -218,7 +218,7 @@ def test_money_is_conserved_and_no_row_drifts_from_its_movements(steps):
     asyncio.run(live(steps))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(DISPUTES)
 def test_what_disputes_hold_is_what_they_say_and_goes_back_once(steps):
     asyncio.run(live(steps))
