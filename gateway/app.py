@@ -73,7 +73,7 @@ class World:
     clock: Clock
     entropy: Entropy
     threads: Executor | None  # for argon2; None runs it inline, in the simulated world
-    is_last: Callable[[int], Awaitable[bool]] | None = None  # see `Follower`
+    is_last: Callable[[Reached], Awaitable[bool]] | None = None  # see `Follower`
 
 
 class Gateway:

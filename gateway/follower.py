@@ -41,7 +41,7 @@ from menus.limits import business_day
 
 LOG = logs.get("follower")
 RETRY_S: Final = 1.0
-WALK_S: Final = 0.05  # between looks whether all blocks are settled
+WALK_S: Final = 0.05  # to the second look whether all blocks are settled, and ever longer
 PAUSE_MOST_S: Final = 30.0  # between tries at what only an operator can mend
 HEARTBEAT_S: Final = 3.0
 NUDGE_S: Final = 30.0  # between looks for what is overdue
@@ -75,9 +75,9 @@ class Follower:
         own: str = "bank",
         begin: Reached = Reached(0),  # noqa: B008 - frozen
         no_op: Callable[[int], bytes] | None = None,
-        is_last: Callable[[int], Awaitable[bool]] | None = None,
+        is_last: Callable[[Reached], Awaitable[bool]] | None = None,
     ) -> None:
-        """`is_last`: whether the ledger has no block above a height; without it all is signed."""
+        """`is_last`: whether the ledger has no block above one; without it all is signed."""
         self._sql = sql
         self._ledger = ledger
         self._waiters = waiters
@@ -142,14 +142,14 @@ class Follower:
         while self._is_last is not None and not self._walked.is_set():
             try:
                 (cursor,) = await self._sql.run(start_cursor, [self._begin])
-                if await self._is_last(cursor.height):
+                if await self._is_last(Reached(cursor.height, cursor.block_hash)):
                     LOG.info("all blocks are settled: payments are signed", height=cursor.height)
                     self._walked.set()
                     return
             except (StoreUnavailable, LedgerError) as error:
                 LOG.warning("nothing is signed until the ledger's blocks are settled", error=error)
-                pause_s = min(2 * pause_s, RETRY_S)
             await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_S)
 
     async def _nudge(self) -> None:
         """Have an idle ledger make blocks while something waits for them to expire."""

@@ -32,6 +32,7 @@ from menus.effects import (
     Compare,
     Effect,
     FindPayee,
+    GiveBack,
     InProgress,
     Keep,
     Outcome,
@@ -48,7 +49,7 @@ from menus.kinds import Msisdn
 FACTS_S: Final = 1.2  # turns that move no money answer within 1.5 s
 GRACE_S: Final = 2.0  # a claim outlives the turn's own deadline by this much
 LOOKS: Final = (Compare, FindPayee, Keep, ReadBalance, ReadLastPayment)  # change no facts
-PAYMENTS: Final = (Transfer, PayBank)
+PAYMENTS: Final = (Transfer, PayBank, GiveBack)
 STORED: Final = (Committed, InProgress, Rejected, WrongPin)  # what SQL says of a turn again
 NOT_TAKEN: Final = (StoreUnavailable, Overloaded, TimeoutError)  # before any effect
 WORST_EFFECTS: Final = 8  # a turn that asks for more than this is a mistake in the core

@@ -120,12 +120,9 @@ class Iroha1:
         """Every block above `after`, proved and without gaps, for ever; see `Ledger.blocks`."""
         return self._stream.above(after)
 
-    async def is_last(self, height: int) -> bool:
-        """Has no peer that answers a block above this height? Raises when none answers."""
-        for turn in range(len(self._peers)):
-            if await self._block_at(height + 1, turn, lambda _peer, _block: None) is not None:
-                return False
-        return True
+    async def is_last(self, last: Reached) -> bool:
+        """Has no peer a proved block above `last`? Raises when none answers."""
+        return await self._stream.is_last(last)
 
     async def signatories(self, account_id: str) -> Sequence[str] | None:
         """The account's public keys in lower case, or None when there is no such account."""

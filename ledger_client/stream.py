@@ -95,6 +95,17 @@ class BlockStream:
             await self._sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_MOST_S)
 
+    async def is_last(self, last: Reached) -> bool:
+        """Does no peer know what follows `last`? What cannot be believed follows nothing."""
+
+        def doubt(_peer: Peer, block: Block) -> str | None:
+            return self._trust.doubt(block, last)
+
+        for turn in range(len(self._peers)):
+            if await self._block_at(last.height + 1, turn, doubt) is not None:
+                return False
+        return True
+
     async def _round(self, reader: "_Round") -> AsyncGenerator[Block, None]:
         """Yield what follows, until this stream is of no more use."""
         if not await reader.still_there():

@@ -134,7 +134,7 @@ def following(desk: Desk, is_last) -> Follower:
 
 
 async def test_nothing_is_signed_before_the_end_of_the_chain_and_people_are_told_to_look(desk):
-    async def never(_height: int) -> bool:
+    async def never(_last: Reached) -> bool:
         raise LedgerUnreachable("away")
 
     desk.transfers._may_sign = following(desk, never).walked
@@ -146,9 +146,9 @@ async def test_nothing_is_signed_before_the_end_of_the_chain_and_people_are_told
 async def test_a_payment_waits_for_the_end_of_the_chain_as_long_as_its_turn_may(desk):
     asked: list[int] = []
 
-    async def told(height: int) -> bool:
-        asked.append(height)
-        return height == 1
+    async def told(last: Reached) -> bool:
+        asked.append(last.height)
+        return last.height == 1
 
     follower = following(desk, told)
     desk.ledger.auto = True

@@ -13,7 +13,8 @@ from gateway.record import Record
 from gateway.stores.sessions import SessionKey, open_sessions
 from gateway.stores.sessions_memory import MemorySessions
 from gateway.stores.sql import StoreUnavailable
-from menus.effects import Effect, Outcome, Transfer, Unavailable, WrongPin
+from menus.disputes import AskedBack
+from menus.effects import Effect, GiveBack, Outcome, Transfer, Unavailable, WrongPin
 from menus.kinds import Currency, Money
 
 KEY = SessionKey(DARA.e164, "africastalking", "s1")
@@ -138,6 +139,43 @@ async def test_a_payment_not_made_is_not_told_of_when_that_is_lost(clock, entrop
     world.turns._handle = desk
     await clock.sleep(7)
     assert "REF12345" in (await world.post("*".join(STEPS))).text
+
+
+async def test_money_not_given_back_is_not_told_of_when_that_is_lost(clock, entropy):
+    """Giving back is a payment, and its callback may be repeated, too."""
+    world = World(open_sessions(None, clock), clock, entropy, Desk())
+    asked = AskedBack("dispute-1", "R7", Money(Currency.KHR, 5000), "C***", DARA, "a@bank")
+    world.known = replace(world.known, wallet=replace(WALLET, asked_back=asked))
+    assert "PIN" in (await world.walk("1")).text
+
+    async def refuses(effect: Effect, _origin) -> Outcome:
+        assert isinstance(effect, GiveBack)
+        return Unavailable()
+
+    world.turns._handle = refuses
+    page = await lost(world, f"1*{PIN}")
+    assert page.end
+    assert "Nothing" not in page.text
+
+
+async def test_a_repeat_that_cannot_be_taken_says_nothing_of_what_the_first_has_done(world):
+    """The first has paid and ended the session while the repeat waited for its facts."""
+    await world.walk(*STEPS[:3])
+    facts, waits = world.turns._facts, asyncio.Event()
+
+    async def late(_msisdn):
+        await waits.wait()
+        raise StoreUnavailable("gone")
+
+    world.turns._facts = late
+    repeat = asyncio.ensure_future(world.post("*".join(STEPS)))
+    await asyncio.sleep(0)
+    world.turns._facts = facts
+    assert "REF12345" in (await world.post("*".join(STEPS))).text
+    waits.set()
+    page = await repeat
+    assert "Last payment" in page.text
+    assert "Nothing" not in page.text
 
 
 async def test_the_lost_turn_itself_once_more_is_taken_up_where_it_was(clock, entropy):

@@ -160,3 +160,26 @@ def test_a_pinned_key_is_tried_once_however_often_it_signs(monkeypatch):
     monkeypatch.setattr("ledger_client.trust.verify", lambda *told: bool(tried.append(told)))
     assert TRUST.doubt(read_block(made), Reached(2, hash_at(2)))
     assert len(tried) == 1
+
+
+# ---- is there anything more?
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+@pytest.mark.parametrize("kind", FORGED)
+async def test_a_peer_that_invents_a_block_does_not_hide_the_end_of_the_chain(
+    peers, client_of, kind, liar
+):
+    for each in peers:
+        each.blocks = [good(1), good(2)]
+    peers[liar].blocks.append(FORGED[kind]())
+    client = client_of(*peers, trust=TRUST)
+    assert await client.is_last(Reached(2, hash_at(2)))
+    assert not await client.is_last(Reached(1, hash_at(1)))
+
+
+async def test_a_block_that_one_peer_alone_has_is_not_missed(peers, client_of):
+    for each in peers:
+        each.blocks = [good(1), good(2)]
+    peers[1].blocks.append(good(3))
+    assert not await client_of(*peers, trust=TRUST).is_last(Reached(2, hash_at(2)))
