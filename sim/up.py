@@ -52,13 +52,13 @@ async def world_up(world: World, console: Console) -> AsyncIterator[Running]:
     api_keys = [secrets.token_hex(16) for _ in members]
     told = [world.gateway_environment(*each) for each in zip(members, api_keys, strict=True)]
 
-    async def each(do: Callable[[Member, dict[str, str]], Awaitable[T]]) -> list[T]:
-        return await asyncio.gather(*map(do, members, told))
+    def each(do: Callable[[Member, dict[str, str]], Awaitable[T]]) -> Awaitable[list[T]]:
+        return _together(*map(do, members, told))
 
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_pid_file(world.state / "up.pid"))
-        with _step(console, "keys"):
-            await each(lambda member, env: _command(world, env, "keys", str(member.keys)))
+        with _step(console, "keys and database"):
+            await each(lambda member, env: _prepare(world, member, env))
             keys = {member.bank.domain: member.keys for member in members}
             found(world.genesis, keys, world.peer_keys)
         with _step(console, f"development ledger on {', '.join(world.ledger_addresses)}"):
@@ -78,12 +78,22 @@ async def world_up(world: World, console: Console) -> AsyncIterator[Running]:
             tuple(services), world.port, pin=pin, ledger=ledger, peers=peers, memory=memory
         )
         await stack.enter_async_context(simulator(serving))
-        with _step(console, f"gateway on {' and '.join(member.url for member in members)}"):
+        urls = " and ".join(member.url for member in members)
+        with _step(console, f"gateway on {urls}, people and their money"):
             gateways = await each(lambda member, env: _gateway(world, member, env, stack))
-        with _step(console, "people and their money"):
-            await each(lambda member, env: _command(world, env, "seed", str(member.people)))
         parts = (ledger_runs, *gateways)
         yield Running(_first_of(*(part.ends for part in parts)), [runs.pid for runs in gateways])
+
+
+async def _together(*parts: Awaitable[T]) -> list[T]:
+    """What each comes to; when one fails, the others are not gone on with."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _command(world: World, env: dict[str, str], *words: str) -> None:
@@ -92,16 +102,23 @@ async def _command(world: World, env: dict[str, str], *words: str) -> None:
     await complete(name, ["-m", "gateway", *words], env, world.log("setup"))
 
 
+async def _prepare(world: World, member: Member, env: dict[str, str]) -> None:
+    """What a gateway finds when it starts."""
+    keys = _command(world, env, "keys", str(member.keys))
+    await _together(keys, _command(world, env, "migrate"))
+
+
 async def _gateway(
     world: World, member: Member, env: dict[str, str], stack: contextlib.AsyncExitStack
 ) -> Child:
+    """A gateway that is ready, and has the people whom its bank begins with."""
     first = member.bank is FIRST
     whose = "the gateway" if first else f"the gateway of {member.bank.name}"
     log = world.log("gateway" if first else f"gateway-{member.bank.domain}")
-    await _command(world, env, "migrate")
     serving = running(whose, ["-m", "gateway", "serve"], env, log)
     runs = await stack.enter_async_context(serving)
-    await _until(_ready(member.url), whose, runs.ends)
+    ready = _until(_ready(member.url), whose, runs.ends)
+    await _together(ready, _command(world, env, "seed", str(member.people)))
     return runs
 
 
