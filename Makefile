@@ -28,7 +28,7 @@ reset: ## Forget everything `make run` has kept
 	rm -rf $(STATE)
 
 test: $(VENV)/.installed-dev system-packages ## Every test, with real PostgreSQL, Valkey and Chromium
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## Lint, types, import rules, and the proofs over every screen
 	@$(BIN)/ruff check .
