@@ -8,6 +8,7 @@ import functools
 import gc
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from random import Random
 
 import structlog
 from sqlalchemy import Connection, StaticPool, create_engine, insert
+from sqlmodel import SQLModel
 from virtual_time import VirtualLoop
 
 import gateway.app
@@ -127,6 +129,9 @@ class Database:
         engine.dialect.do_begin = lambda driver: driver.execute("BEGIN IMMEDIATE")
         self._kept = engine.connect()
         self.driver: sqlite3.Connection = self._kept.connection.driver_connection
+        _template().backup(self.driver)
+        self.driver.execute("PRAGMA foreign_keys=ON")
+        self._first_rows = list(self._read_first_rows())
 
     def connect(self) -> "Database":
         return self
@@ -139,9 +144,23 @@ class Database:
             self._kept.rollback()
 
     def begin_anew(self) -> None:
-        """As it is at the start of every world."""
-        _template().backup(self.driver)
-        self.driver.execute("PRAGMA foreign_keys=ON")
+        """As it is at the start of every world.
+
+        Row by row: after a copy of the whole, or a pragma, SQLite prepares all statements anew.
+        """
+        self.driver.execute("BEGIN")
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            self.driver.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own
+        for said, rows in self._first_rows:
+            self.driver.executemany(said, rows)
+        self.driver.commit()
+
+    def _read_first_rows(self) -> Iterator[tuple[str, list[tuple]]]:
+        for table in SQLModel.metadata.sorted_tables:
+            rows = self.driver.execute(f"SELECT * FROM {table.name}").fetchall()  # noqa: S608 - our own
+            if rows:
+                marks = ", ".join("?" for _ in rows[0])
+                yield f"INSERT INTO {table.name} VALUES ({marks})", rows  # noqa: S608 - likewise
 
 
 @cache
