@@ -17,7 +17,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from gateway import logs
 from gateway.batch import Batcher
@@ -27,7 +27,7 @@ from gateway.codes import Macs, code_mac, fresh_code, is_code
 from gateway.messages import CODE_MS, Outgoing, enqueue, replies_since
 from gateway.meters import Meters
 from gateway.origin import Origin
-from gateway.stores.dialects import insert_ignore, upsert
+from gateway.stores.dialects import in_list, insert_ignore, listed, upsert
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Challenge as ChallengeRow
 from gateway.stores.tables import Heard, table_of
@@ -41,6 +41,22 @@ WRONG_CODES_MOST: Final = 3
 HOUR_MS: Final = 60 * 60 * 1000
 
 _heard, _challenge = table_of(Heard), table_of(ChallengeRow)
+_KNOWN: Final = select(_heard.c.carrier, _heard.c.message_id).where(
+    _heard.c.message_id.in_(select(listed("messages").c.value))
+)
+_alive = (
+    (_challenge.c.msisdn == bindparam("b_number"))
+    & (_challenge.c.expires_at > bindparam("b_now"))
+    & (_challenge.c.wrong_codes < WRONG_CODES_MOST)
+)
+# Locked before they are compared, so that parallel guesses are judged one after another.
+_CHALLENGES: Final = (
+    select(_challenge)
+    .where(_alive)
+    .order_by(_challenge.c.form, _challenge.c.dispute)
+    .with_for_update()
+)
+_WRONG: Final = update(_challenge).where(_alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +217,8 @@ def _number_of(done: Done) -> str:
 
 def known(connection: Connection, messages: Sequence[SmsMo]) -> Sequence[bool]:
     """Were these acted upon before?"""
-    query = select(_heard.c.carrier, _heard.c.message_id).where(
-        _heard.c.message_id.in_({mo.message_id for mo in messages})
-    )
-    rows = {(row.carrier, row.message_id) for row in connection.execute(query)}
+    asked = {"messages": in_list({mo.message_id for mo in messages})}
+    rows = {(row.carrier, row.message_id) for row in connection.execute(_KNOWN, asked)}
     return [(mo.carrier, mo.message_id) in rows for mo in messages]
 
 
@@ -238,8 +252,9 @@ def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> St
             "wrong_codes": 0,
             "expires_at": done.now_ms + CODE_MS,
         }
-        fixed = {"msisdn", "form", "dispute"}
-        upsert(connection, ChallengeRow, [values], update=[*values.keys() - fixed])
+        fixed = ("msisdn", "form", "dispute")
+        changing = [name for name in values if name not in fixed]
+        upsert(connection, ChallengeRow, [values], update=changing)
     enqueue(connection, [done.answer], done.now_ms)
     return Stored.ANSWERED
 
@@ -256,19 +271,11 @@ def judge(
 
 def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> RowMapping | Stored:
     done = guess.done
-    alive = (
-        (_challenge.c.msisdn == done.mo.msisdn.e164)
-        & (_challenge.c.expires_at > done.now_ms)
-        & (_challenge.c.wrong_codes < WRONG_CODES_MOST)
-    )
-    # Locked before it is compared, so that parallel guesses are judged one after another.
-    in_order = select(_challenge).where(alive).order_by(_challenge.c.form, _challenge.c.dispute)
-    rows = connection.execute(in_order.with_for_update()).mappings().all()
+    alive = {"b_number": done.mo.msisdn.e164, "b_now": done.now_ms}
+    rows = connection.execute(_CHALLENGES, alive).mappings().all()
     if right := next((row for row in rows if guess.right(row)), None):
         return right
     stored = _finish_one(replies_per_hour, connection, done)
     if stored is not Stored.REPEAT and rows:
-        connection.execute(
-            update(_challenge).where(alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
-        )
+        connection.execute(_WRONG, alive)
     return stored

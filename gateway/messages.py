@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
-from gateway.stores.dialects import insert_ignore
+from gateway.stores.dialects import in_list, insert_ignore, listed
 from gateway.stores.tables import Message, table_of
 from menus.kinds import Msisdn
 
@@ -31,6 +31,20 @@ DAY_MS: Final = 24 * 60 * 60_000
 State = Literal["queued", "sending", "sent", "failed", "dropped", "unknown"]
 FINAL: tuple[State, ...] = ("sent", "failed", "dropped", "unknown")
 _message = table_of(Message)
+_INVITED: Final = (
+    select(_message.c.msisdn, func.count())
+    .where(
+        _message.c.msisdn.in_(select(listed("numbers").c.value)),
+        _message.c.kind == "invitation",
+        _message.c.queued_at > bindparam("since"),
+    )
+    .group_by(_message.c.msisdn)
+)
+_REPLIES: Final = select(func.count()).where(
+    _message.c.msisdn == bindparam("number"),
+    _message.c.kind.in_(("reply", "code")),
+    _message.c.queued_at >= bindparam("since"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +91,8 @@ def invited_within(
     numbers = {message.to.e164 for message in messages if message.kind == "invitation"}
     if not numbers:
         return list(messages)
-    query = (
-        select(_message.c.msisdn, func.count())
-        .where(
-            _message.c.msisdn.in_(numbers),
-            _message.c.kind == "invitation",
-            _message.c.queued_at > now_ms - DAY_MS,
-        )
-        .group_by(_message.c.msisdn)
-    )
-    had = Counter({number: count for number, count in connection.execute(query)})  # noqa: C416 - rows are not pairs to mypy
+    rows = connection.execute(_INVITED, {"numbers": in_list(numbers), "since": now_ms - DAY_MS})
+    had = Counter({number: count for number, count in rows})  # noqa: C416 - rows are not pairs to mypy
     allowed = []
     for message in messages:
         if message.kind == "invitation":
@@ -99,9 +105,5 @@ def invited_within(
 
 def replies_since(connection: Connection, msisdn: Msisdn, since_ms: int) -> int:
     """How many answers this number has caused since then: the budget against pumping."""
-    query = select(func.count()).where(
-        _message.c.msisdn == msisdn.e164,
-        _message.c.kind.in_(("reply", "code")),
-        _message.c.queued_at >= since_ms,
-    )
-    return int(connection.execute(query).scalar_one())
+    asked = {"number": msisdn.e164, "since": since_ms}
+    return int(connection.execute(_REPLIES, asked).scalar_one())

@@ -34,7 +34,7 @@ from gateway.clock import Clock
 from gateway.desk.times import to_ms
 from gateway.messages import FINAL, LIFE_MS, State
 from gateway.meters import Meters
-from gateway.stores.dialects import insert_ignore
+from gateway.stores.dialects import in_list, insert_ignore, listed
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import DeliveryReport as ReportRow
 from gateway.stores.tables import Message, table_of
@@ -57,6 +57,36 @@ _DUE: Final = (
     .order_by(_message.c.priority.desc(), _message.c.queued_at)
     .limit(bindparam("room"))
     .with_for_update(skip_locked=True)
+)
+_of_ids = _message.c.id.in_(select(listed("ids").c.value))
+_LEASE: Final = (
+    update(_message)
+    .where(_of_ids)
+    .values(
+        state="sending",
+        tries=_message.c.tries + 1,
+        unsure=_message.c.unsure + 1,
+        next_try_at=bindparam("b_until"),
+    )
+)
+_GIVE_UP: Final = (
+    update(_message)
+    .where(_of_ids)
+    .values(state=bindparam("b_end"), text="", next_try_at=bindparam("b_now"))
+)
+_RECORD: Final = (
+    update(_message)
+    .where(
+        _message.c.id == bindparam("b_id"),
+        _message.c.state == "sending",
+        _message.c.tries == bindparam("b_number"),
+    )
+    .values(
+        {
+            name: bindparam(f"b_{name}")
+            for name in ("state", "unsure", "next_try_at", "failure", "text", "carrier_id")
+        }
+    )
 )
 Send = Callable[[Msisdn, str], Awaitable[str | None]]
 
@@ -213,15 +243,12 @@ def _lease(room: int, connection: Connection, nows: Sequence[int]) -> Sequence[S
     (now_ms,) = nows
     found = connection.execute(_DUE, {"now": now_ms, "room": room})
     due = [_due(row, now_ms) for row in found.mappings()]
-    leased = {
-        "state": "sending",
-        "tries": _message.c.tries + 1,
-        "unsure": _message.c.unsure + 1,
-        "next_try_at": now_ms + LEASE_MS,
-    }
-    _set(connection, due, None, leased)
+    if ids := _ending(due, None):
+        connection.execute(_LEASE, {"ids": in_list(ids), "b_until": now_ms + LEASE_MS})
     for end in ("dropped", "unknown"):
-        _set(connection, due, end, {"state": end, "text": "", "next_try_at": now_ms})
+        if ids := _ending(due, end):
+            over = {"ids": in_list(ids), "b_end": end, "b_now": now_ms}
+            connection.execute(_GIVE_UP, over)
     return [due]
 
 
@@ -243,30 +270,26 @@ def _due(row: RowMapping, now_ms: int) -> Due:
     )
 
 
-def _set(
-    connection: Connection, due: Sequence[Due], end: State | None, values: dict[str, object]
-) -> None:
-    if ids := [message.id for message in due if message.end == end]:
-        connection.execute(update(_message).where(_message.c.id.in_(ids)).values(values))
+def _ending(due: Sequence[Due], end: State | None) -> list[str]:
+    return [message.id for message in due if message.end == end]
 
 
 def _record(connection: Connection, tries: Sequence[Tried]) -> Sequence[None]:
     """Write what became of tries, unless the message is another try's by now."""
-    for tried in sorted(tries, key=lambda tried: tried.due.id):
-        values: dict[str, object] = {
-            "state": tried.state,
-            "unsure": tried.unsure,
-            "next_try_at": tried.at_ms,
-            "failure": tried.failure,
+    rows = [
+        {
+            "b_id": tried.due.id,
+            "b_number": tried.due.number,
+            "b_state": tried.state,
+            "b_unsure": tried.unsure,
+            "b_next_try_at": tried.at_ms,
+            "b_failure": tried.failure,
+            "b_text": "" if tried.state in FINAL else tried.due.text,
+            "b_carrier_id": tried.carrier_id,
         }
-        if tried.state in FINAL:
-            values |= {"text": "", "carrier_id": tried.carrier_id}
-        mine = (
-            (_message.c.id == tried.due.id)
-            & (_message.c.state == "sending")
-            & (_message.c.tries == tried.due.number)
-        )
-        connection.execute(update(_message).where(mine).values(values))
+        for tried in sorted(tries, key=lambda tried: tried.due.id)
+    ]
+    connection.execute(_RECORD, rows)
     return [None] * len(tries)
 
 

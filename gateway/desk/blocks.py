@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, or_, select, update
 
 from gateway.desk import listings, replacement, settlement
 from gateway.desk.amounts import Assets, NotExact, from_decimal
@@ -90,6 +90,23 @@ class Followed(NamedTuple):
     times: str
 
 
+_FOLLOWED = select(*(_CURSOR.c[name] for name in Followed._fields)).where(_CURSOR.c.id == 1)
+_ADVANCE = (
+    update(_CURSOR)
+    .where(
+        _CURSOR.c.id == 1,
+        _CURSOR.c.height == bindparam("b_height", type_=BigInteger) - 1,
+        or_(_CURSOR.c.block_hash == "", _CURSOR.c.block_hash == bindparam("b_prev_hash")),
+    )
+    .values(
+        height=bindparam("b_height"),
+        block_hash=bindparam("b_hash"),
+        block_time=bindparam("b_time"),
+        times=bindparam("b_times"),
+    )
+)
+
+
 def start_cursor(connection: Connection, begin: Sequence[Reached]) -> list[Followed]:
     """How far blocks are settled; the first process ever begins where it is told to."""
     (first,) = begin
@@ -100,8 +117,7 @@ def start_cursor(connection: Connection, begin: Sequence[Reached]) -> list[Follo
 
 
 def _cursor(connection: Connection) -> Followed:
-    columns = (_CURSOR.c[name] for name in Followed._fields)
-    return Followed(*connection.execute(select(*columns).where(_CURSOR.c.id == 1)).one())
+    return Followed(*connection.execute(_FOLLOWED).one())
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,21 +220,14 @@ def overdue_now(connection: Connection, moments: Sequence[int]) -> list[bool]:
 
 
 def _advance(connection: Connection, block: Block, times: Sequence[int]) -> Place:
-    moved = connection.execute(
-        update(_CURSOR)
-        .where(
-            _CURSOR.c.id == 1,
-            _CURSOR.c.height == block.height - 1,
-            _CURSOR.c.block_hash.in_(("", block.prev_hash)),
-        )
-        .values(
-            height=block.height,
-            block_hash=block.block_hash,
-            block_time=block.created_time,
-            times=json.dumps(times),
-        )
-    ).rowcount
-    if moved:
+    row = {
+        "b_height": block.height,
+        "b_prev_hash": block.prev_hash,
+        "b_hash": block.block_hash,
+        "b_time": block.created_time,
+        "b_times": json.dumps(times),
+    }
+    if connection.execute(_ADVANCE, row).rowcount:
         return Place.NEXT
     height = _cursor(connection).height
     if height >= block.height:

@@ -58,6 +58,15 @@ class WalletSeen(NamedTuple):
     tx_hash: str | None
 
 
+_CREATED = and_(_SUBMISSION.c.account_id == _WALLET.c.account_id, _SUBMISSION.c.purpose == OPENING)
+_WALLETS_OF = (
+    select(*(_WALLET.c[name] for name in WalletSeen._fields[:-1]), _SUBMISSION.c.tx_hash)
+    .outerjoin_from(_WALLET, _SUBMISSION, _CREATED)
+    .where(_WALLET.c.msisdn.in_(select(listed("numbers").c.value)))
+    .order_by(_WALLET.c.state != "closed", _WALLET.c.account_id)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """`asker` wants to know who `to` is, on business day `day`."""
@@ -108,16 +117,7 @@ class Directory:
 
 def wallets_of(connection: Connection, numbers: Sequence[str]) -> Sequence[Sequence[WalletSeen]]:
     """The wallets of each number."""
-    created = and_(
-        _SUBMISSION.c.account_id == _WALLET.c.account_id, _SUBMISSION.c.purpose == OPENING
-    )
-    columns = [_WALLET.c[name] for name in WalletSeen._fields[:-1]]
-    found = connection.execute(
-        select(*columns, _SUBMISSION.c.tx_hash)
-        .outerjoin_from(_WALLET, _SUBMISSION, created)
-        .where(_WALLET.c.msisdn.in_(set(numbers)))
-        .order_by(_WALLET.c.state != "closed", _WALLET.c.account_id)
-    )
+    found = connection.execute(_WALLETS_OF, {"numbers": in_list(numbers)})
     seen: dict[str, list[WalletSeen]] = {number: [] for number in numbers}
     for row in found:
         wallet = WalletSeen._make(row)

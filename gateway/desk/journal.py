@@ -6,9 +6,9 @@ and no movement need be hashed again. Losing the row loses no money, but the pro
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Table, Update, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, bindparam, select, update
 
 from gateway.clock import Entropy
 from gateway.desk import chain
@@ -31,6 +31,7 @@ _KEY_BYTES: Final = 32
 _KEY, _CURSOR = table_of(ChainKey), table_of(Cursor)
 _HOLDING, _COUNTER = table_of(Holding), table_of(Counter)
 _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)
+_HEIGHT = select(_CURSOR.c.height)
 _SEALED = select(_KEY.c.key_version, _KEY.c.kek_version, _KEY.c.salt, _KEY.c.sealed_key)
 
 
@@ -87,7 +88,7 @@ class Journal:
             "kek_version": sealed.kek_version,
             "salt": sealed.salt,
             "sealed_key": sealed.blob,
-            "height": connection.execute(select(_CURSOR.c.height)).scalar() or 0,
+            "height": connection.execute(_HEIGHT).scalar() or 0,
         }
         if not insert_ignore(connection, ChainKey, [row]):  # another process was first
             return None
@@ -97,11 +98,23 @@ class Journal:
 
 # ---- from before
 
+_HELD, _COUNTED = select(_HOLDING), select(_COUNTER)
+_PAID = (
+    select(
+        _TRANSFER,
+        *(_SUBMISSION.c[name].label(f"s_{name}") for name in SENT),
+        _SUBMISSION.c.height.label("s_height"),
+    )
+    .join(_SUBMISSION, _SUBMISSION.c.tx_hash == _TRANSFER.c.tx_hash)
+    .order_by(_TRANSFER.c.created_at)
+)
+_ARRIVED = select(_RECEIPT).order_by(_RECEIPT.c.at, _RECEIPT.c.tx_hash, _RECEIPT.c.command_index)
+
 
 def _bring(connection: Connection, key: bytes) -> None:
     """Begin the chains with what an older release left: figures, payments, arrivals."""
-    held = list(_figures(connection, _HOLDING, "settled", "outgoing", "incoming"))
-    counted = list(_figures(connection, _COUNTER, "amount", "count"))
+    held = list(_figures(connection, _HELD, "settled", "outgoing", "incoming"))
+    counted = list(_figures(connection, _COUNTED, "amount", "count"))
     entries = [*held, *counted]
     written = chain.last_of(entries, chain.write(connection, key, entries))
     point(connection, _POINT_HOLDING, {at: n for at, n in written.items() if not at[2]})
@@ -110,8 +123,8 @@ def _bring(connection: Connection, key: bytes) -> None:
     _bring_arrivals(connection, key)
 
 
-def _figures(connection: Connection, table: Table, *names: str) -> Iterator[Entry]:
-    for row in connection.execute(select(table)).mappings():
+def _figures(connection: Connection, rows: Select[Any], *names: str) -> Iterator[Entry]:
+    for row in connection.execute(rows).mappings():
         by = (*(row[name] for name in names), 0)[:3]
         if any(by):
             line = (row["account_id"], row.get("currency") or row["bucket"], row.get("period", ""))
@@ -119,11 +132,7 @@ def _figures(connection: Connection, table: Table, *names: str) -> Iterator[Entr
 
 
 def _bring_payments(connection: Connection, key: bytes) -> None:
-    joined = select(_TRANSFER, *(_SUBMISSION.c[name].label(f"s_{name}") for name in SENT))
-    joined = joined.add_columns(_SUBMISSION.c.height.label("s_height")).join(
-        _SUBMISSION, _SUBMISSION.c.tx_hash == _TRANSFER.c.tx_hash
-    )
-    rows = connection.execute(joined.order_by(_TRANSFER.c.created_at)).mappings().all()
+    rows = connection.execute(_PAID).mappings().all()
     entries: list[Entry] = []
     pointers: list[tuple[str, int]] = []
     for row in rows:
@@ -148,8 +157,7 @@ def _bring_payments(connection: Connection, key: bytes) -> None:
 
 def _bring_arrivals(connection: Connection, key: bytes) -> None:
     together: dict[tuple[str, str, str], list[RowMapping]] = {}
-    ordered = select(_RECEIPT).order_by(_RECEIPT.c.at, _RECEIPT.c.tx_hash, _RECEIPT.c.command_index)
-    for row in connection.execute(ordered).mappings():
+    for row in connection.execute(_ARRIVED).mappings():
         together.setdefault((row["account_id"], row["currency"], row["tx_hash"]), []).append(row)
     entries = [
         Entry(

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
+    CursorResult,
     Select,
+    String,
     Table,
     and_,
+    bindparam,
     exists,
     false,
     or_,
@@ -44,8 +48,14 @@ MAY_MOVE: Final = ("signed", "committed")  # a payment that has moved money, or 
 _MOVEMENT, _HOLDING, _COUNTER = table_of(Movement), table_of(Holding), table_of(Counter)
 _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)
 _UNCLAIMED, _WALLET, _DISPUTE = table_of(Unclaimed), table_of(Wallet), table_of(Dispute)
-_LINKS = select(*(_MOVEMENT.c[name] for name in (*Link._fields, "hash"))).order_by(
-    _MOVEMENT.c.account_id, _MOVEMENT.c.number
+_LINKS = (
+    select(*(_MOVEMENT.c[name] for name in (*Link._fields, "hash")))
+    .where(
+        tuple_(_MOVEMENT.c.account_id, _MOVEMENT.c.number)
+        > tuple_(bindparam("after", type_=String), bindparam("number", type_=BigInteger))
+    )
+    .order_by(_MOVEMENT.c.account_id, _MOVEMENT.c.number)
+    .limit(ROWS)
 )
 SENT_NOW: Final = (*SENT, "state", "settled_at", "height")
 _PAYMENTS = (
@@ -108,8 +118,8 @@ def read_links(connection: Connection, places: Sequence[tuple[str, int]]) -> lis
 
 
 def _read_links(connection: Connection, after: tuple[str, int]) -> Page:
-    asked = _LINKS.where(tuple_(_MOVEMENT.c.account_id, _MOVEMENT.c.number) > after).limit(ROWS)
-    links = [(Link(*row[:-1]), row[-1]) for row in connection.execute(asked)]
+    found = connection.execute(_LINKS, dict(zip(("after", "number"), after, strict=True)))
+    links = [(Link(*row[:-1]), row[-1]) for row in found]
     hashes = in_list({link.tx_hash for link, _ in links if link.tx_hash})
     payments = connection.execute(_PAYMENTS, {"hashes": hashes}).mappings()
     disputes = connection.execute(_DISPUTES, {"hashes": hashes}).mappings()
@@ -275,18 +285,31 @@ class Place(NamedTuple):
 def read_shelf(connection: Connection, places: Sequence[Place]) -> list[list[Beside]]:
     """The page of rows after this place."""
     return [
-        [Beside(tuple(row[:-1]), bool(row[-1])) for row in connection.execute(_shelf(*place))]
+        [Beside(tuple(row[:-1]), bool(row[-1])) for row in _rows_of(connection, *place)]
         for place in places
     ]
 
 
-def _shelf(shelf: Shelf, after: tuple[Any, ...]) -> Select[Any]:
-    table = shelf.key[0].table
-    rows = (
+def _rows_of(
+    connection: Connection, shelf: Shelf, after: tuple[Any, ...]
+) -> CursorResult[tuple[Any, ...]]:
+    first, following = _SHELVED[shelf.name]
+    if not after:
+        return connection.execute(first)
+    names = (column.name for column in shelf.key)
+    return connection.execute(following, dict(zip(names, after, strict=True)))
+
+
+def _shelved(shelf: Shelf) -> tuple[Select[Any], Select[Any]]:
+    first = (
         select(*shelf.key, shelf.wrong.label("wrong"))
-        .select_from(table)
+        .select_from(shelf.key[0].table)
         .outerjoin(_MOVEMENT, shelf.movement)
         .order_by(*shelf.key)
         .limit(ROWS)
     )
-    return rows.where(tuple_(*shelf.key) > after) if after else rows
+    after = (bindparam(column.name, type_=column.type) for column in shelf.key)
+    return first, first.where(tuple_(*shelf.key) > tuple_(*after))
+
+
+_SHELVED: Final = {shelf.name: _shelved(shelf) for shelf in SHELVES}

@@ -28,6 +28,7 @@ from ledger_client.ledger import Signed
 
 _HOLDING, _COUNTER = table_of(Holding), table_of(Counter)
 _SUBMISSION, _TRANSFER = table_of(Submission), table_of(Transfer)
+_INSERT_TRANSFER, _INSERT_SUBMISSION = insert(_TRANSFER), insert(_SUBMISSION)
 _COUNT_MOST = 2**31 - 1
 _MINOR_MOST = 2**62  # more than can ever be held
 RETURN: Final = "return"  # the purpose of what goes back unclaimed
@@ -200,8 +201,8 @@ def _write(
     _each(connection, _TAKE_COUNTER, counters)
     _each(connection, _TAKE_OUTGOING, outgoing)
     _each(connection, _TAKE_INCOMING, incoming)
-    connection.execute(insert(_TRANSFER), transfers)
-    connection.execute(insert(_SUBMISSION), submissions)
+    connection.execute(_INSERT_TRANSFER, transfers)
+    connection.execute(_INSERT_SUBMISSION, submissions)
 
 
 def _each(connection: Connection, statement: Update, takings: Sequence[Taking]) -> None:

@@ -9,7 +9,7 @@ it happened, and only those rows are handed on, so that a late or repeated verdi
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import BigInteger, Connection, String, bindparam, case, select, update
 
 from gateway.desk.locks import lock_wallets
 from gateway.stores.dialects import in_list, listed
@@ -71,6 +71,43 @@ _SUBMITTED = (
     .where(_SUBMISSION.c.tx_hash.in_(select(listed("hashes").c.value)))
 )
 
+_END = (
+    update(_SUBMISSION)
+    .where(
+        _SUBMISSION.c.tx_hash.in_(select(listed("hashes").c.value)),
+        _SUBMISSION.c.state == bindparam("b_before"),
+    )
+    .values(state=bindparam("b_state"), settled_at=bindparam("b_at"), height=bindparam("b_height"))
+    .returning(
+        _SUBMISSION.c.tx_hash,
+        _SUBMISSION.c.purpose,
+        _SUBMISSION.c.account_id,
+        _SUBMISSION.c.batch,
+    )
+)
+_END_UNSENT = _END.where(_SUBMISSION.c.first_sent_at.is_(None))
+_END_PAYMENTS = (
+    update(_TRANSFER)
+    .where(_TRANSFER.c.tx_hash.in_(select(listed("moved").c.value)))
+    .values(state=bindparam("b_state"), settled_at=bindparam("b_at"))
+    .returning(*(_TRANSFER.c[name] for name in EndedPayment._fields))
+)
+_END_OPENINGS = (
+    update(_WALLET)
+    .where(
+        _WALLET.c.account_id.in_(select(listed("accounts").c.value)),
+        _WALLET.c.state == "opening",
+    )
+    .values(
+        state=bindparam("b_state"),
+        opened_at=case(
+            (bindparam("b_state", type_=String) == "open", bindparam("b_at", type_=BigInteger)),
+            else_=_WALLET.c.opened_at,
+        ),
+    )
+    .returning(_WALLET.c.account_id, _WALLET.c.msisdn, _WALLET.c.claim)
+)
+
 
 def lock_for_ending(
     connection: Connection, hashes: Sequence[str], others: Iterable[str] = ()
@@ -110,32 +147,13 @@ def end(
     """
     if not hashes:
         return []
-    statement = (
-        update(_SUBMISSION)
-        .where(
-            _SUBMISSION.c.tx_hash.in_(select(listed("hashes").c.value)),
-            _SUBMISSION.c.state == before,
-        )
-        .values(state=state, settled_at=at_ms, height=height)
-        .returning(
-            _SUBMISSION.c.tx_hash,
-            _SUBMISSION.c.purpose,
-            _SUBMISSION.c.account_id,
-            _SUBMISSION.c.batch,
-        )
-    )
-    if never_sent:
-        statement = statement.where(_SUBMISSION.c.first_sent_at.is_(None))
-    moved = connection.execute(statement, {"hashes": in_list(hashes)}).all()
+    to = {"b_state": state, "b_at": at_ms}
+    asked = {"hashes": in_list(hashes), "b_before": before, "b_height": height, **to}
+    moved = connection.execute(_END_UNSENT if never_sent else _END, asked).all()
     if not moved:
         return []
-    payments = connection.execute(
-        update(_TRANSFER)
-        .where(_TRANSFER.c.tx_hash.in_(select(listed("moved").c.value)))
-        .values(state=state, settled_at=at_ms)
-        .returning(*(_TRANSFER.c[name] for name in EndedPayment._fields)),
-        {"moved": in_list(row.tx_hash for row in moved)},
-    )
+    asked = {"moved": in_list(row.tx_hash for row in moved), **to}
+    payments = connection.execute(_END_PAYMENTS, asked)
     by_hash = {row.tx_hash: EndedPayment(*row) for row in payments}
     return [
         Ended(
@@ -160,10 +178,6 @@ def end_openings(
     """
     if not accounts:
         return []
-    rows = connection.execute(
-        update(_WALLET)
-        .where(_WALLET.c.account_id.in_(accounts), _WALLET.c.state == "opening")
-        .values(state=state, opened_at=at_ms if state == "open" else _WALLET.c.opened_at)
-        .returning(_WALLET.c.account_id, _WALLET.c.msisdn, _WALLET.c.claim)
-    )
+    asked = {"accounts": in_list(accounts), "b_state": state, "b_at": at_ms}
+    rows = connection.execute(_END_OPENINGS, asked)
     return sorted((row.account_id, row.msisdn) for row in rows if not row.claim)

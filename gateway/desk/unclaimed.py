@@ -69,6 +69,9 @@ _OWNED = (
     .where(_UNCLAIMED.c.account_id.in_(*_among), _UNCLAIMED.c.state == "waiting")
     .values(state="claimed")
 )
+_OWNERLESS = select(_WALLET.c.account_id).where(
+    _WALLET.c.account_id.in_(*_among), _WALLET.c.claim != ""
+)
 
 
 def begin_claim(connection: Connection, account_id: str) -> bool:
@@ -92,10 +95,7 @@ def claimed(connection: Connection, accounts: Iterable[str], tier: str) -> set[s
 
 def ownerless(connection: Connection, accounts: Iterable[str]) -> set[str]:
     """Which of these wallets nobody has claimed."""
-    wanted = select(_WALLET.c.account_id).where(
-        _WALLET.c.account_id.in_(*_among), _WALLET.c.claim != ""
-    )
-    return set(connection.execute(wanted, {"accounts": in_list(accounts)}).scalars())
+    return set(connection.execute(_OWNERLESS, {"accounts": in_list(accounts)}).scalars())
 
 
 # ---- going back

@@ -6,6 +6,7 @@ SELECTs of one moment.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -157,17 +158,21 @@ def _insert(
     values = [dict(row) for row in rows]
     if not values:
         return 0
+    into = None if update is None else tuple(update)
+    return connection.execute(_inserting(connection.dialect.name, model, into), values).rowcount
+
+
+@cache
+def _inserting(
+    dialect: str, model: type[SQLModel], update: tuple[str, ...] | None
+) -> sqlite.Insert | postgresql.Insert:
     table = table_of(model)
     statement: sqlite.Insert | postgresql.Insert
-    on_sqlite = connection.dialect.name == "sqlite"
-    statement = sqlite.insert(table) if on_sqlite else postgresql.insert(table)
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    statement = statement.execution_options(preserve_rowcount=True)
     if update is None:
-        statement = statement.on_conflict_do_nothing()
-    else:
-        statement = statement.on_conflict_do_update(
-            index_elements=list(table.primary_key.columns),
-            set_={name: statement.excluded[name] for name in update},
-        )
-    return connection.execute(
-        statement, values, execution_options={"preserve_rowcount": True}
-    ).rowcount
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={name: statement.excluded[name] for name in update},
+    )
