@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, select, update
 
-from gateway.stores.dialects import insert_ignore
+from gateway.stores.dialects import in_list, insert_ignore, listed
 from gateway.stores.tables import Attempt, Subscriber, Wallet, table_of
 
 KEPT_MS: Final = 24 * 3_600_000  # no carrier repeats a turn after a day
@@ -21,11 +21,11 @@ AttemptRow = Row[Any]
 
 _WALLETS = (
     select(_WALLET)
-    .where(_WALLET.c.account_id.in_(bindparam("accounts", expanding=True)))
+    .where(_WALLET.c.account_id.in_(select(listed("accounts").c.value)))
     .order_by(_WALLET.c.account_id)
     .with_for_update()
 )
-_ATTEMPTS = select(_ATTEMPT).where(_ATTEMPT.c.turn_key.in_(bindparam("turns", expanding=True)))
+_ATTEMPTS = select(_ATTEMPT).where(_ATTEMPT.c.turn_key.in_(select(listed("turns").c.value)))
 _MARK = (
     update(_ATTEMPT)
     .where(_ATTEMPT.c.turn_key == bindparam("b_turn"))
@@ -45,13 +45,13 @@ _HOLD = (
     .where(_WALLET.c.account_id == bindparam("b_account"), _WALLET.c.state == "open")
     .values(state="held")
 )
-_of_accounts = _ATTEMPT.c.account_id.in_(bindparam("accounts", expanding=True))
+_of_accounts = _ATTEMPT.c.account_id.in_(select(listed("accounts").c.value))
 _SWEEP = (
     update(_ATTEMPT).where(_of_accounts, _ATTEMPT.c.state == "reserved").values(state="given_back")
 )
 _FORGIVE = (
     update(_WALLET)
-    .where(_WALLET.c.account_id.in_(bindparam("accounts", expanding=True)))
+    .where(_WALLET.c.account_id.in_(select(listed("accounts").c.value)))
     .values(
         wrong_pins=0,
         locked_until=0,
@@ -82,8 +82,8 @@ class Rows:
     ) -> None:
         self.connection = connection
         ordered = sorted(accounts)  # everybody locks wallets in the order of their ids
-        self.wallets = _by_first(connection.execute(_WALLETS, {"accounts": ordered}))
-        self.attempts = _by_first(connection.execute(_ATTEMPTS, {"turns": list(turns)}))
+        self.wallets = _by_first(connection.execute(_WALLETS, {"accounts": in_list(ordered)}))
+        self.attempts = _by_first(connection.execute(_ATTEMPTS, {"turns": in_list(turns)}))
         self._new: list[dict[str, Any]] = []
         self._marks: list[dict[str, Any]] = []
         self._counts: list[dict[str, Any]] = []
@@ -138,15 +138,16 @@ class Rows:
         if written:
             raise AssertionError("an attempt or a count moved under its lock")
         if self._right:
-            accounts = {"accounts": self._right}
+            accounts = {"accounts": in_list(self._right)}
             self.connection.execute(_SWEEP, accounts)
             self.connection.execute(_FORGET, {**accounts, "before": now_ms - KEPT_MS})
 
 
 def forgive(connection: Connection, accounts: Sequence[str], held_at: int) -> None:
     """Clear counts and locks of these wallets, and open those that their count had held."""
-    connection.execute(_SWEEP, {"accounts": accounts})
-    connection.execute(_FORGIVE, {"accounts": accounts, "held_at": held_at})
+    forgiven = {"accounts": in_list(accounts)}
+    connection.execute(_SWEEP, forgiven)
+    connection.execute(_FORGIVE, {**forgiven, "held_at": held_at})
 
 
 def _by_first(rows: Iterable[Row[Any]]) -> dict[str, Row[Any]]:

@@ -130,7 +130,7 @@ IS_BEING_REPLACED = (
 _signs = and_(func.length(_WALLET.c.salt) > 0, not_(IS_BEING_REPLACED))
 _own_columns = (_WALLET.c[name] for name in WalletRow._fields[:-1])
 _wallets: Select[Any] = select(*_own_columns, _signs).where(IS_ALIVE)
-_WALLETS = _wallets.where(_WALLET.c.msisdn.in_(bindparam("msisdns", expanding=True)))
+_WALLETS = _wallets.where(_WALLET.c.msisdn.in_(select(listed("msisdns").c.value)))
 _WALLETS_BY_ACCOUNT = _wallets.where(_WALLET.c.account_id.in_(select(listed("accounts").c.value)))
 _LANGUAGES = select(_SUBSCRIBER.c.msisdn, _SUBSCRIBER.c.language).where(
     _SUBSCRIBER.c.msisdn.in_(select(listed("msisdns").c.value))
@@ -150,7 +150,7 @@ _COUNTERS = select(
     _COUNTER.c.count,
 ).where(
     _COUNTER.c.account_id.in_(select(listed("accounts").c.value)),
-    _COUNTER.c.period.in_(bindparam("periods", expanding=True)),
+    _COUNTER.c.period.in_((bindparam("day"), bindparam("month"))),
 )
 _payments = select(*(_TRANSFER.c[name] for name in Payment._fields))
 
@@ -172,7 +172,7 @@ _senders = listed("accounts")
 _RECENT = union_all(
     *(_payments.select_from(_senders).where(lately) for lately in paid_lately(_senders.c.value))
 )
-_BY_INTENT = _payments.where(_TRANSFER.c.intent_id.in_(bindparam("intents", expanding=True)))
+_BY_INTENT = _payments.where(_TRANSFER.c.intent_id.in_(select(listed("intents").c.value)))
 
 
 @dataclass(slots=True)
@@ -245,7 +245,7 @@ def open_books(
     books = Books(limits, day)
     if intents:
         books.intents = read_payments(connection, intents)
-    everyone = list({*senders, *payees})
+    everyone = in_list({*senders, *payees})
     _add_wallets(books, connection.execute(_WALLETS, {"msisdns": everyone}))
     if payees:
         books.elsewhere.update(listings.of_numbers(connection, payees))
@@ -267,7 +267,7 @@ def open_books_of_accounts(
     if strangers := set(accounts) - books.accounts.keys():
         found = listings.of_accounts(connection, strangers)
         # Another bank may list what it likes: nobody is shown as one of ours by its word.
-        numbers = {"msisdns": [number for number, _ in found]}
+        numbers = {"msisdns": in_list(number for number, _ in found)}
         ours = {row.msisdn for row in connection.execute(_WALLETS, numbers)} if found else set()
         books.strangers = {at: number for number, at in found if number not in ours}
     if books.accounts:
@@ -284,7 +284,7 @@ def read_languages(connection: Connection, msisdns: Sequence[str]) -> dict[str, 
 
 def read_payments(connection: Connection, intents: Sequence[str]) -> dict[str, Payment]:
     """The payments of these intents."""
-    rows = connection.execute(_BY_INTENT, {"intents": list(intents)})
+    rows = connection.execute(_BY_INTENT, {"intents": in_list(intents)})
     return {row.intent_id: Payment(*row) for row in rows}
 
 
@@ -301,9 +301,8 @@ def _read_holdings(connection: Connection, books: Books) -> None:
 
 def _read_counters(connection: Connection, books: Books, accounts: list[str]) -> None:
     month = books.day[:7]
-    rows = connection.execute(
-        _COUNTERS, {"accounts": in_list(accounts), "periods": [books.day, month]}
-    )
+    asked = {"accounts": in_list(accounts), "day": books.day, "month": month}
+    rows = connection.execute(_COUNTERS, asked)
     for account, bucket, period, amount, count in rows:
         known = books.counted.get((account, bucket), _UNUSED)
         books.counted[account, bucket] = (

@@ -34,6 +34,7 @@ from gateway.desk.settlement import Ended
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.meters import Meters
+from gateway.stores.dialects import in_list, listed
 from gateway.stores.sql import Sql, StoreUnavailable
 from gateway.stores.tables import Submission, table_of
 from ledger_client.ledger import (
@@ -309,7 +310,7 @@ _LEASE = (
 _SIZES = (
     select(_SUBMISSION.c.batch, func.count())
     .where(
-        _SUBMISSION.c.batch.in_(bindparam("batches", expanding=True)),
+        _SUBMISSION.c.batch.in_(select(listed("batches").c.value)),
         _SUBMISSION.c.state == "signed",
     )
     .group_by(_SUBMISSION.c.batch)
@@ -373,7 +374,8 @@ def _whole_batches(connection: Connection, rows: Sequence[Leased]) -> list[Lease
     shared = {row.batch for row in rows if row.batch != row.tx_hash}
     if not shared:
         return list(rows)
-    sizes = {batch: size for batch, size in connection.execute(_SIZES, {"batches": sorted(shared)})}  # noqa: C416 - rows are not pairs to mypy
+    found = connection.execute(_SIZES, {"batches": in_list(shared)})
+    sizes = {batch: size for batch, size in found}  # noqa: C416 - rows are not pairs to mypy
     whole: list[Leased] = []
     for batch, group in groupby(rows, key=lambda row: row.batch):
         members = list(group)
