@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 import structlog
+from short_way import ShortWay
 from sqlalchemy import Connection, StaticPool, create_engine, insert
 from sqlmodel import SQLModel
 from virtual_time import VirtualLoop
@@ -125,10 +126,8 @@ class Database:
     def __init__(self) -> None:
         how = {"isolation_level": None, "check_same_thread": False, "cached_statements": 512}
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args=how)
-        # Not by an event, since an engine with events tells of every statement.
-        engine.dialect.do_begin = lambda driver: driver.execute("BEGIN IMMEDIATE")
-        self._kept = engine.connect()
-        self.driver: sqlite3.Connection = self._kept.connection.driver_connection
+        self._kept = ShortWay(engine)
+        self.driver = self._kept.driver
         _template().backup(self.driver)
         self.driver.execute("PRAGMA foreign_keys=ON")
         self._first_rows = list(self._read_first_rows())
@@ -140,8 +139,7 @@ class Database:
         return self._kept
 
     def __exit__(self, *_: object) -> None:
-        if self._kept.in_transaction():
-            self._kept.rollback()
+        self._kept.rollback()
 
     def begin_anew(self) -> None:
         """As it is at the start of every world.
