@@ -4,11 +4,11 @@ Lists as one parameter, rows that may be there already, SELECTs prepared for eve
 SELECTs of one moment.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from msgspec import json
 from sqlalchemy import (
     Connection,
     FunctionElement,
@@ -55,7 +55,7 @@ def listed(name: str) -> TableValuedAlias:
 
 def in_list(texts: Iterable[str]) -> str:
     """The parameter of a `listed`."""
-    return json.dumps(list(texts))
+    return json.encode(list(texts)).decode()
 
 
 class Prepared:

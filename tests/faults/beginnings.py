@@ -14,14 +14,14 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import pytest
 import structlog
 from short_way import ShortWay
 from sqlalchemy import Connection, StaticPool, create_engine, insert
 from sqlmodel import SQLModel
 from virtual_time import VirtualLoop
 
-import gateway.app
-from gateway import sender
+from gateway import app, sender
 from gateway.config import Settings
 from gateway.desk import outbox, returns
 from gateway.desk.journal import Journal
@@ -81,6 +81,8 @@ CAPS = {
 # of them one sender may have made in a day.
 UNCLAIMED = {"most": 3_000, "held": 5_000, "days": 1, "wallets": 1}
 UNCLAIMED_CAPS = {**CAPS, "most": UNCLAIMED["most"], "held": UNCLAIMED["held"]}
+# What each process reads of its files, and never changes.
+READERS = ((app, "load_texts"), (app, "load_limits"), (app, "load_key"), (Kek, "load"))
 Held = dict[tuple[str, str], int]
 """Minor units by account and asset."""
 
@@ -173,23 +175,23 @@ def database() -> Database:
 @contextlib.contextmanager
 def thrift():
     """Thousands of worlds are dear: no logs, no file read twice, fewer looks for nothing."""
-    app, before = gateway.app, structlog.get_config()
-    loads = app.load_texts, app.load_limits
-    idle_s = outbox.IDLE_S, sender.IDLE_S, returns.EVERY_S
+    logs = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    app.load_texts, app.load_limits = map(_kept, loads)
-    outbox.IDLE_S, sender.IDLE_S, returns.EVERY_S = IDLE_S, SENDER_IDLE_S, SWEEP_S
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            for room, name in READERS:
+                patch.setattr(room, name, _kept(getattr(room, name)))
+            patch.setattr(outbox, "IDLE_S", IDLE_S)
+            patch.setattr(sender, "IDLE_S", SENDER_IDLE_S)
+            patch.setattr(returns, "EVERY_S", SWEEP_S)
+            yield
     finally:
-        app.load_texts, app.load_limits = loads
-        outbox.IDLE_S, sender.IDLE_S, returns.EVERY_S = idle_s
-        structlog.configure(**before)
+        structlog.configure(**logs)
 
 
 @cache
-def _kept(load):
-    return functools.cache(load)
+def _kept(reader):
+    return functools.cache(reader)
 
 
 @cache

@@ -69,6 +69,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def create_future(self) -> VirtualFuture:
         return VirtualFuture(loop=self, number=self._next())
 
+    def call_soon(self, callback, *args, context=None):
+        """As asyncio's, without its looking for mistakes: most of a world is calls soon."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
     def call_soon_threadsafe(self, callback, *args, context=None):
         if threading.get_ident() != self._thread:
             raise RuntimeError("a thread has a say in the simulated world")
