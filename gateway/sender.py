@@ -58,10 +58,9 @@ _DUE: Final = (
     .limit(bindparam("room"))
     .with_for_update(skip_locked=True)
 )
-_of_ids = _message.c.id.in_(select(listed("ids").c.value))
 _LEASE: Final = (
     update(_message)
-    .where(_of_ids)
+    .where(_message.c.id.in_(select(listed("ids").c.value)))
     .values(
         state="sending",
         tries=_message.c.tries + 1,
@@ -71,7 +70,7 @@ _LEASE: Final = (
 )
 _GIVE_UP: Final = (
     update(_message)
-    .where(_of_ids)
+    .where(_message.c.id == bindparam("b_id"))
     .values(state=bindparam("b_end"), text="", next_try_at=bindparam("b_now"))
 )
 _RECORD: Final = (
@@ -243,12 +242,11 @@ def _lease(room: int, connection: Connection, nows: Sequence[int]) -> Sequence[S
     (now_ms,) = nows
     found = connection.execute(_DUE, {"now": now_ms, "room": room})
     due = [_due(row, now_ms) for row in found.mappings()]
-    if ids := _ending(due, None):
+    if ids := [message.id for message in due if message.end is None]:
         connection.execute(_LEASE, {"ids": in_list(ids), "b_until": now_ms + LEASE_MS})
-    for end in ("dropped", "unknown"):
-        if ids := _ending(due, end):
-            over = {"ids": in_list(ids), "b_end": end, "b_now": now_ms}
-            connection.execute(_GIVE_UP, over)
+    over = [{"b_id": one.id, "b_end": one.end, "b_now": now_ms} for one in due if one.end]
+    if over:
+        connection.execute(_GIVE_UP, over)
     return [due]
 
 
@@ -268,10 +266,6 @@ def _due(row: RowMapping, now_ms: int) -> Due:
         end,
         row["failure"],
     )
-
-
-def _ending(due: Sequence[Due], end: State | None) -> list[str]:
-    return [message.id for message in due if message.end == end]
 
 
 def _record(connection: Connection, tries: Sequence[Tried]) -> Sequence[None]:

@@ -7,7 +7,18 @@ prepared once: a PIN costs several, and thousands come together.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from gateway.stores.dialects import in_list, insert_ignore, listed
 from gateway.stores.tables import Attempt, Subscriber, Wallet, table_of
@@ -45,10 +56,11 @@ _HOLD = (
     .where(_WALLET.c.account_id == bindparam("b_account"), _WALLET.c.state == "open")
     .values(state="held")
 )
+# In the statements' text: compared with a parameter, SQLite asks itself at every execution anew
+# whether the index of wrong ones would do.
+_IS_RESERVED = _ATTEMPT.c.state == literal_column("'reserved'")
 _of_accounts = _ATTEMPT.c.account_id.in_(select(listed("accounts").c.value))
-_SWEEP = (
-    update(_ATTEMPT).where(_of_accounts, _ATTEMPT.c.state == "reserved").values(state="given_back")
-)
+_SWEEP = update(_ATTEMPT).where(_of_accounts, _IS_RESERVED).values(state="given_back")
 _FORGIVE = (
     update(_WALLET)
     .where(_WALLET.c.account_id.in_(select(listed("accounts").c.value)))
@@ -68,7 +80,7 @@ _FORGET = delete(_ATTEMPT).where(_of_accounts, _ATTEMPT.c.at < bindparam("before
 _BEING_TRIED = select(func.count()).where(
     _ATTEMPT.c.account_id == bindparam("account"),
     _ATTEMPT.c.turn_key != bindparam("turn"),
-    _ATTEMPT.c.state == "reserved",
+    _IS_RESERVED,
     _ATTEMPT.c.at > bindparam("since"),
 )
 _LANGUAGE = select(_SUBSCRIBER.c.language).where(_SUBSCRIBER.c.msisdn == bindparam("number"))

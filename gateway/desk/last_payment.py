@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from gateway.desk import aftermath, listings
 from gateway.desk.aftermath import Since
+from gateway.desk.books import IS_ALIVE
 from gateway.desk.disputable import DisputeTerms, disputable
 from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms
@@ -75,9 +76,7 @@ _IN = (
 )
 _OUT_NAMED = _OUT.where(_TRANSFER.c.ref == bindparam("ref"))
 _IN_NAMED = _IN.where(_RECEIPT.c.ref == bindparam("ref"))
-_ACCOUNT = select(_WALLET.c.account_id).where(
-    _WALLET.c.msisdn == bindparam("number"), _WALLET.c.state != "closed"
-)
+_ACCOUNT = select(_WALLET.c.account_id).where(_WALLET.c.msisdn == bindparam("number"), IS_ALIVE)
 _OTHER = select(_WALLET.c.name, _WALLET.c.msisdn).where(
     _WALLET.c.account_id == bindparam("account")
 )
