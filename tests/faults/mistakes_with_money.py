@@ -1,5 +1,6 @@
 """Mistakes with the ledger's word, with signing and with limits."""
 
+from contextlib import suppress
 from datetime import UTC
 
 import pytest
@@ -20,7 +21,7 @@ from gateway.desk import (
     signing,
     transfers,
 )
-from ledger_client.ledger import Verdict
+from ledger_client.ledger import LedgerUnreachable, Verdict
 from menus import limits as arithmetic
 from menus.effects import InProgress
 
@@ -169,12 +170,13 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("send before it is stored", seed=6)
+@mistake("send before it is stored", seed=11)
 def _(patch: pytest.MonkeyPatch) -> None:
     commit = transfers.Transfers._commit
 
     async def sent_first(self, order, origin):
-        await self._outbox._ledger.submit([order.signed.data])
+        with suppress(LedgerUnreachable):
+            await self._outbox._ledger.submit([order.signed.data])
         return await commit(self, order, origin)
 
     patch.setattr(transfers.Transfers, "_commit", sent_first)
@@ -231,17 +233,16 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("release to today and not to the reserved day", seed=0)
+@mistake("release to today and not to the reserved day", seed=32)
 def _(patch: pytest.MonkeyPatch) -> None:
     write = endings.Endings._reservations
 
-    def today(self, connection):
+    def today(self, *args):
         self.failed = [
-            one._replace(payment=one.payment._replace(business_day=self.day))
+            one._replace(payment=one.payment and one.payment._replace(business_day=self.day))
             for one in self.failed
-            if one.payment
         ]
-        write(self, connection)
+        return write(self, *args)
 
     patch.setattr(endings.Endings, "_reservations", today)
 
@@ -255,7 +256,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     count = changes.Changes._count
     patch.setattr(
-        changes.Changes, "_count", lambda self, payment, sign: count(self, payment, 2 * sign)
+        changes.Changes,
+        "_count",
+        lambda self, payment, ended, sign: count(self, payment, ended, 2 * sign),
     )
 
 

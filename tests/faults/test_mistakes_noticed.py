@@ -15,6 +15,7 @@ def test_there_are_mistakes_enough_to_try_the_world():
 def test_it_is_noticed(name):
     found = noticed(name)
     assert found is not None
-    seed, _ = found
+    seed, how = found
+    assert "a fault in" not in how, "it does not fit the code that it is patched into"
     # `test_promises_kept` lives the first worlds without it.
     assert seed < WORLDS or not broken(live(seed)), "it was the mistake that broke the promise"
