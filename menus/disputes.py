@@ -1,6 +1,6 @@
 """A payment that went to the wrong person: what each side is shown of it, and what they may say.
 
-Both kinds of payment here are given to a form and never typed. No ledger and no rows: whether money
+The kinds of payment here are given to a form and never typed. No ledger and no rows: whether money
 may still be asked back, and from whom, is the desk's to say.
 """
 
@@ -62,6 +62,48 @@ class PaidOut(Kind):
         amount, to = Money.worst()[0], Msisdn.worst()[0]
         at = datetime(2026, 12, 31, 16, 59, tzinfo=UTC)
         return tuple(cls("W" * 8, amount, name, to, at) for name in _NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Later(Kind):
+    """The last payment, where an earlier one is what may be asked back: told above that choice."""
+
+    state: str  # which of the texts `later.…` says it
+    ref: str
+    amount: Money
+    other: str  # ready to show
+    at: datetime
+
+    dialable: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, text: str, context: Context) -> Refusal:  # noqa: ARG003 - nobody types one
+        return Refusal("engine.choose")
+
+    @property
+    def told(self) -> dict[str, str]:
+        amount, time = self.amount.show, shown_time(self.at)
+        return {"ref": self.ref, "amount": amount, "other": self.other, "time": time}
+
+    def holes(self, name: str) -> dict[str, str]:  # noqa: ARG002 - further on it is told no more
+        return {}
+
+    def dump(self) -> Json:
+        return [self.state, self.ref, self.amount.dump(), self.other, self.at.isoformat()]
+
+    @classmethod
+    def load(cls, dumped: Json) -> "Later":
+        match dumped:
+            case [str(state), str(ref), amount, str(other), str(at)]:
+                return cls(state, ref, Money.load(amount), other, datetime.fromisoformat(at))
+            case _:
+                raise ValueError("not a later payment")
+
+    @classmethod
+    def worst(cls) -> Sequence["Later"]:
+        return tuple(
+            cls("received", paid.ref, paid.amount, paid.other, paid.at) for paid in PaidOut.worst()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +188,19 @@ class WrongPerson(_Chosen):
 
     __slots__ = ()
     choices = (Option("wrong", "dispute.wrong_person"),)
+
+
+class Earlier(_Chosen):
+    """The payer means the payment before what is told, which is shown next."""
+
+    __slots__ = ()
+    choices = (Option("earlier", "later.earlier"),)
+
+    @classmethod
+    def ask(cls, key: str, context: Context) -> tuple[str, dict[str, str]]:
+        """Tell the last payment."""
+        later = context.answer(Later)
+        return (f"later.{later.state}", later.told) if later else (key, {})
 
 
 class GivesBack(_Chosen):

@@ -424,6 +424,7 @@ class LastPayment:
     amount: Money
     other: str  # masked name and number, or a bank account: ready to show
     at: datetime  # when it came to this state; of one that waits: until when
+    earlier: PaidOut | None = None  # the latest payment out that may still be asked back
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,12 @@ MINE: Final[tuple[ColumnElement[bool], ...]] = (
     _TRANSFER.c.src_account == bindparam("b_src", type_=String),
 )
 _IS_DISPUTABLE = select(_TRANSFER.c.ref).where(*MINE, *DISPUTABLE)
+_LATEST_DISPUTABLE = (
+    select(_TRANSFER.c.ref)
+    .where(_TRANSFER.c.src_account == bindparam("b_src"), *DISPUTABLE)
+    .order_by(_TRANSFER.c.created_at.desc(), _TRANSFER.c.ref)
+    .limit(1)
+)
 TODAY: Final = (
     select(func.count())
     .where(_other.c.src_account == bindparam("b_src"), _other.c.business_day == bindparam("b_day"))
@@ -119,6 +125,15 @@ def disputable(
     """May `src_account` ask for the money of this payment back?"""
     asked = {"b_ref": ref, "b_src": src_account, "b_since": terms.since(now_ms)}
     return connection.execute(_IS_DISPUTABLE, asked).first() is not None
+
+
+def latest_disputable(
+    connection: Connection, terms: DisputeTerms, src_account: str, now_ms: int
+) -> str | None:
+    """Which payment of `src_account` is the last that may be asked back, whatever came after it."""
+    asked = {"b_src": src_account, "b_since": terms.since(now_ms)}
+    ref: str | None = connection.execute(_LATEST_DISPUTABLE, asked).scalar()
+    return ref
 
 
 def asked_today(connection: Connection, src_account: str, day: str) -> int:

@@ -1,10 +1,11 @@
 """What became of a payment: the last of a number, made or received, or one named by its ref.
 
-Also what has come after it (`aftermath`), and whether it may still be asked back (`disputable`).
-One operation; it changes nothing.
+Also what has come after it (`aftermath`), and which payment may still be asked back, it or an
+earlier one (`disputable`). One operation; it changes nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 from gateway.desk import aftermath, listings
 from gateway.desk.aftermath import Since
 from gateway.desk.books import IS_ALIVE
-from gateway.desk.disputable import DisputeTerms, disputable
+from gateway.desk.disputable import DisputeTerms, latest_disputable
 from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms
 from gateway.stores.tables import Receipt, Transfer, Wallet, table_of
@@ -97,15 +98,25 @@ def _last_payment(
     banks: Banks, terms: DisputeTerms, now_ms: int, connection: Connection, asked: Asked
 ) -> Last:
     account = connection.execute(_ACCOUNT, {"number": asked.number}).scalar()
+    if account is None:
+        return NoPayment()
     named = {"ref": asked.ref} if asked.ref else {}
     outgoing, incoming = (_OUT_NAMED, _IN_NAMED) if named else (_OUT, _IN)
     out = connection.execute(outgoing, {"account": account, **named}).first()
     received = connection.execute(incoming, {"account": account, **named}).first()
+    disputable = None if named else latest_disputable(connection, terms, account, now_ms)
     if out is not None and (received is None or out.created_at >= received.at):
-        if account and disputable(connection, terms, out.ref, account, now_ms):
+        if out.ref == disputable:
             return LastPaidOut(_paid_out(connection, out))
-        return _made(banks, connection, out)
-    return _received(banks, connection, received) if received else NoPayment()
+        last = _made(banks, connection, out)
+    elif received is not None:
+        last = _received(banks, connection, received)
+    else:
+        return NoPayment()
+    if disputable is None:
+        return last
+    earlier = connection.execute(_OUT_NAMED, {"account": account, "ref": disputable}).one()
+    return replace(last, earlier=_paid_out(connection, earlier))
 
 
 def _made(banks: Banks, connection: Connection, out: Row[*tuple[Any, ...]]) -> LastPayment:

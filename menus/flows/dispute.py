@@ -1,8 +1,13 @@
-"""The last payment went to the wrong person: its money is asked back. The receiver decides."""
+"""A payment went to the wrong person: its money is asked back. The receiver decides.
 
-from typing import assert_never
+It is the last payment, or the latest that may still be asked back if something came after it: else
+whoever received it could send a little and so take the way away.
+"""
 
-from menus.disputes import PaidOut, WrongPerson
+from datetime import UTC, datetime
+from typing import Annotated, Final, assert_never
+
+from menus.disputes import Earlier, Later, PaidOut, WrongPerson
 from menus.effects import (
     Dispute,
     Disputed,
@@ -16,8 +21,22 @@ from menus.effects import (
     WrongPin,
 )
 from menus.flows.said import pin_refused
-from menus.forms import Intent, Page, ends, form
-from menus.kinds import Pin
+from menus.forms import Intent, OnlyIf, Page, ends, form
+from menus.kind import Context
+from menus.kinds import Currency, Money, Pin
+
+NOTHING_LATER: Final = Later("", "", Money(Currency.KHR, 0), "", datetime.min.replace(tzinfo=UTC))
+THE_LAST: Final = Earlier("earlier")  # what nothing came after is shown at once
+
+
+def never(context: Context) -> bool:  # noqa: ARG001 - it is given, or there is none
+    """Nobody is asked for it."""
+    return False
+
+
+def came_later(context: Context) -> bool:
+    """Is another payment the last?"""
+    return context.answer(Later) is not None
 
 
 @form("dispute")
@@ -25,6 +44,8 @@ class DisputeForm:
     """Ask for the money of a payment back; opened by the page of the last payment."""
 
     payment: PaidOut
+    later: Annotated[Later, OnlyIf(never)] = NOTHING_LATER
+    earlier: Annotated[Earlier, OnlyIf(came_later)] = THE_LAST
     wrong: WrongPerson
     intent: Intent
     pin: Pin

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, assert_never
 
+from menus.disputes import Later
 from menus.effects import (
     LastPaidOut,
     LastPayment,
@@ -13,10 +14,9 @@ from menus.effects import (
     ReadLastPayment,
     Unavailable,
 )
-from menus.flows.dispute import DisputeForm
+from menus.flows.dispute import DisputeForm, never
 from menus.forms import OnlyIf, Opening, Page, ends, form
 from menus.kind import Context, Json, Kind, Refusal
-from menus.kinds import shown_time
 from menus.reading import plain
 
 _REF: Final = re.compile(r"[0-9A-Z]{8}").fullmatch
@@ -52,24 +52,19 @@ class Ref(Kind):
         return (cls("W" * 8),)
 
 
-def _never(context: Context) -> bool:  # noqa: ARG001 - a menu has no place for it
-    return False
-
-
 @form("last", dial=3, sms="LAST|STATUS ref")
 class LastPaymentForm:
     """Tell the state of the last payment, out or in; by SMS also of one that is named."""
 
-    ref: Annotated[Ref, OnlyIf(_never)] = Ref("")
+    ref: Annotated[Ref, OnlyIf(never)] = Ref("")  # a menu has no place for it
 
     def effect(self) -> ReadLastPayment:
         return ReadLastPayment(self.ref.text)
 
     def reply(self, outcome: LastPaymentOutcome) -> Page:
         match outcome:
-            case LastPayment(state, ref, amount, other, at):
-                told = f"last.{state}"
-                return ends(told, ref=ref, amount=amount.show, other=other, time=shown_time(at))
+            case LastPayment():
+                return _told(outcome)
             case LastPaidOut(payment):
                 opens = Opening(DisputeForm, {"payment": payment})
                 return Page("last.paid", payment.holes("payment"), opens=opens)
@@ -79,3 +74,11 @@ class LastPaymentForm:
                 return ends("engine.unavailable")
             case _:
                 assert_never(outcome)
+
+
+def _told(last: LastPayment) -> Page:
+    """Tell it; in a session above an earlier one that may be asked back, if there is such a one."""
+    later, opens = Later(last.state, last.ref, last.amount, last.other, last.at), None
+    if last.earlier:
+        opens = Opening(DisputeForm, {"payment": last.earlier, "later": later})
+    return Page(f"last.{last.state}", later.told, opens=opens)

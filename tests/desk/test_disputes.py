@@ -44,7 +44,9 @@ from menus.effects import (
     NotDisputable,
     NoWallet,
     OverLimit,
+    PaymentState,
     PinLocked,
+    ReadLastPayment,
     Rejected,
     TooManyDisputes,
     Unavailable,
@@ -218,12 +220,34 @@ async def test_an_ordinary_payment_of_it_closes_the_dispute_and_nobody_is_asked_
     assert await desk.disputes.end_due() == 0
 
 
+async def test_the_latest_payment_that_may_be_asked_back_is_found_below_what_came_after(
+    desk, clock, ledger
+):
+    async with desk.running():
+        await paid(desk, amount=7_000)
+        await clock.advance(60)
+        ref = await paid(desk)
+        at = clock.now()
+        await clock.advance(60)
+        ledger.now_ms = to_ms(clock.now())
+        since = await paid(desk, THIDA, DARA, 100)
+        last = await desk.last(DARA)
+        assert (last.state, last.ref) == (PaymentState.RECEIVED, since)
+        assert last.earlier == PaidOut(ref, khr(5_000), "C*** T***", THIDA, at)
+        assert (await desk.last(THIDA)).payment.ref == since
+        await desk.ask(DARA, ref)
+        assert (await desk.last(DARA)).earlier.amount == khr(7_000), "this one is asked back now"
+        named = ReadLastPayment(since)
+        told = await desk.reads.read_last_payment(named, desk.origin(DARA))
+        assert told.earlier is None, "whoever names a payment means that one"
+
+
 async def test_what_was_paid_back_already_cannot_be_asked_back(desk, sql, clock):
     async with desk.running():
         ref = await paid(desk)
         await clock.advance(60)
         await paid(desk, THIDA, DARA, 6_000)
-        assert isinstance(await desk.last(DARA), LastPayment)
+        assert (await desk.last(DARA)).earlier is None
         assert await desk.ask(DARA, ref) == NotDisputable(ref)
     assert await fetch(sql, DISPUTE) == []
 

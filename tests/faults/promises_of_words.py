@@ -9,8 +9,9 @@ from judging import WRONG_PINS_MOST, agreed, blocks, gone, number_of, paid, prom
 
 LOCKED_S = 30 * 60
 AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
-# Without the word after a date: where the last payment may be asked back there is no room for it.
-REF = re.compile(r"\b(?:[Rr]ef|\d\d/\d\d) ([0-9A-Z]{8})\b")
+# Without the word after a date, and at the end of what came later: where money may be asked back
+# there is no room for it.
+REF = re.compile(r"(?:\b[Rr]ef|\d\d/\d\d|^\w[\w ]*: .*) ([0-9A-Z]{8})\b")
 GIST = re.compile(r"^Sent|^You received|^Not sent:|came back|sent you|wallet is open")
 AMOUNT = re.compile(r"([\d,]+) KHR")
 # What says that the payment just agreed to was not made.

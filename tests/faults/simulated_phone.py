@@ -222,7 +222,8 @@ class Phone:
         lines = (call.page or "").splitlines()
         if line := next((line for line in lines if line.endswith(item)), ""):
             await call.type(line.split()[0])
-        asks = "Wrong person" in (call.page or "")  # below what is told, which is left at that
+        # A choice below what is told is left at that.
+        asks = any(words in (call.page or "") for words in ("Wrong person", "Sent before"))
         page = call.page if call.ended or asks else None
         self._town.note("looked", self.person.number, page)
         return page

@@ -284,7 +284,8 @@ class Town:
         to.inbox.append(received.say(TEXTS, to.language))
         shown_from = shown_other(from_name, person.msisdn)
         person.last = LastPaidOut(PaidOut(ref, amount, to_name, to.msisdn, self.at))
-        to.last = LastPayment(PaymentState.RECEIVED, ref, amount, shown_from, self.at)
+        earlier = getattr(to.last, "payment", None) or getattr(to.last, "earlier", None)
+        to.last = LastPayment(PaymentState.RECEIVED, ref, amount, shown_from, self.at, earlier)
         return Committed(ref, to.msisdn, to_name, amount, balance)
 
 

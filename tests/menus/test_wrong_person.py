@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from talk import CHAN, NOW, OPEN, PIN, SOK, Phone, answering, texts
 
-from menus.disputes import AskedBack, GivesBack, Keeps, PaidOut, WrongPerson
+from menus.disputes import AskedBack, Earlier, GivesBack, Keeps, Later, PaidOut, WrongPerson
 from menus.effects import (
     Committed,
     Dispute,
@@ -19,11 +19,13 @@ from menus.effects import (
     InProgress,
     KeepMoney,
     LastPaidOut,
+    LastPayment,
     LimitKind,
     MoneyKept,
     NotDisputable,
     NoWallet,
     OverLimit,
+    PaymentState,
     PinLocked,
     ReadLastPayment,
     Rejected,
@@ -106,6 +108,54 @@ def test_by_sms_and_without_a_pin_the_last_payment_is_only_told():
     phone = Phone(held, world=looking()).dial().type("2")
     assert phone.ended
     assert phone.screen == "Sent: 5,000 KHR to C*** T*** ..602, 14:00 22/11. Ref R7"
+
+
+# --- asking back what something else came after
+
+SINCE = LastPayment(PaymentState.RECEIVED, "R9", replace(RIEL, minor=100), "C*** T*** ..602", NOW)
+
+
+def receiving_since(*outcomes):
+    return answering((ReadLastPayment, replace(SINCE, earlier=PAID)), *outcomes)
+
+
+def test_what_came_after_a_payment_does_not_take_away_the_way_to_ask_it_back():
+    done = []
+    world = receiving_since()
+
+    def spy(effect):
+        done.append(effect)
+        return Disputed() if isinstance(effect, Dispute) else world(effect)
+
+    phone = Phone(world=spy).dial("3")
+    assert phone.screen == "Received: 100 KHR from C*** T*** ..602 R9\n1 Sent before\n0 Back"
+    assert phone.type("1").screen.startswith("Sent 5,000 KHR: C*** T*** ..602 14:00 22/11 R7\n1 Wr")
+    assert phone.type("0").screen.startswith("Received: 100 KHR")
+    assert phone.type("1", "1").screen.startswith("Ask C*** T*** ..602 to give 5,000 KHR back\n")
+    assert phone.type(PIN).screen.startswith("C*** T*** ..602 is asked for 5,000 KHR.")
+    assert [effect.ref for effect in done if isinstance(effect, Dispute)] == ["R7"]
+
+
+@pytest.mark.parametrize("state", PaymentState)
+def test_whatever_came_after_it_is_told_above_the_choice(state):
+    world = answering((ReadLastPayment, replace(SINCE, state=state, earlier=PAID)))
+    told, *choice = Phone(world=world).dial("3").screen.splitlines()
+    assert "100 KHR" in told
+    assert "C*** T*** ..602" in told
+    assert ("until 14:00 22/11" if state is PaymentState.WAITS else "R9") in told
+    assert choice == ["1 Sent before", "0 Back"]
+
+
+def test_by_sms_and_where_nothing_may_be_asked_back_the_last_payment_is_told_whole():
+    whole = "Received: 100 KHR from C*** T*** ..602, 14:00 22/11. Ref R9"
+    said = SmsEngine(texts()).hear("LAST", SOK)
+    assert SmsEngine(texts()).heard(said, replace(SINCE, earlier=PAID), SOK) == Reply(whole)
+    held = replace(SOK, wallet=replace(OPEN, state="held"))
+    for phone in (
+        Phone(held, world=receiving_since()).dial().type("2"),
+        Phone(world=answering((ReadLastPayment, SINCE))).dial("3"),
+    ):
+        assert (phone.screen, phone.ended) == (whole, True)
 
 
 # --- giving back
@@ -240,7 +290,7 @@ def test_whoever_may_not_send_cannot_agree_by_sms_either():
     )
 )
 def test_what_no_dump_gave_is_refused(dumped):
-    for kind in (PaidOut, AskedBack, GivesBack, Keeps, WrongPerson):
+    for kind in (PaidOut, Later, Earlier, AskedBack, GivesBack, Keeps, WrongPerson):
         try:
             value = kind.load(dumped)
         except ValueError:
@@ -248,8 +298,8 @@ def test_what_no_dump_gave_is_refused(dumped):
         assert value.dump() == dumped
 
 
-def test_both_payments_survive_a_restart_and_are_never_typed():
-    kinds = (PaidOut, AskedBack, GivesBack, Keeps, WrongPerson)
+def test_all_payments_survive_a_restart_and_are_never_typed():
+    kinds = (PaidOut, Later, Earlier, AskedBack, GivesBack, Keeps, WrongPerson)
     for value in (value for kind in kinds for value in kind.worst()):
         assert type(value).load(json.loads(json.dumps(value.dump()))) == value
     changed = Phone(OWING).dial().state.dump() | {"answers": {"asked": ["of another release"]}}
