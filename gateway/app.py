@@ -20,6 +20,7 @@ from gateway.desk.amounts import Assets
 from gateway.desk.directory import Directory
 from gateway.desk.disputable import DisputeTerms
 from gateway.desk.disputes import Disputes
+from gateway.desk.invitations import Invitations
 from gateway.desk.journal import Journal
 from gateway.desk.keep import Keeper
 from gateway.desk.limits import PACKAGED, LimitsError, load_limits
@@ -234,6 +235,9 @@ class Gateway:
             entropy=world.entropy,
             meters=self.meters,
             assets=self.assets,
+        )
+        self.invitations = Invitations(
+            world.sql, self.receipts, queued=self.sender.poke, clock=world.clock
         )
         self.disputes = Disputes(
             world.sql,

@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         5, "wallets that one sender may have made in a day by sending to numbers without", ge=0
     )
     unclaimed_sms_per_day: int = _row(
-        3, "SMS in a day that invite one number to claim money; what goes back is always told", ge=0
+        3, "SMS in a day that invite one number to claim money; the rest is told later in one", ge=0
     )
     wrong_pins_per_minute: int = _row(
         100,

@@ -5,14 +5,23 @@ and none is told that was rolled back; the `sender` takes it from there.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
 from gateway.stores.dialects import in_list, insert_ignore, listed
-from gateway.stores.tables import Message, table_of
+from gateway.stores.tables import Message, Wallet, table_of
 from menus.kinds import Msisdn
 
 Kind = Literal["code", "receipt", "reply", "notice", "invitation"]
@@ -30,7 +39,7 @@ DAY_MS: Final = 24 * 60 * 60_000
 
 State = Literal["queued", "sending", "sent", "failed", "dropped", "unknown"]
 FINAL: tuple[State, ...] = ("sent", "failed", "dropped", "unknown")
-_message = table_of(Message)
+_message, _wallet = table_of(Message), table_of(Wallet)
 _INVITED: Final = (
     select(_message.c.msisdn, func.count())
     .where(
@@ -101,6 +110,40 @@ def invited_within(
                 continue
         allowed.append(message)
     return allowed
+
+
+def invited_since(number: ColumnElement[str]) -> ScalarSelect[int]:
+    """How many invitations a number of the outer query has had since `:since`."""
+    return (
+        select(func.count())
+        .where(
+            _message.c.msisdn == number,
+            _message.c.kind == "invitation",
+            _message.c.queued_at > bindparam("since", type_=BigInteger),
+        )
+        .scalar_subquery()
+    )
+
+
+_WITHDRAW = (
+    update(_message)
+    .where(
+        _message.c.msisdn.in_(
+            select(_wallet.c.msisdn).where(
+                _wallet.c.account_id.in_(select(listed("accounts").c.value))
+            )
+        ),
+        _message.c.kind == "invitation",
+        _message.c.state == "queued",
+    )
+    .values(state="dropped", text="", next_try_at=bindparam("now", type_=BigInteger))
+)
+
+
+def withdraw_invitations(connection: Connection, accounts: Iterable[str], now_ms: int) -> int:
+    """Do not send those that wait for the carrier: what they tell of is claimed, or goes back."""
+    asked = {"accounts": in_list(accounts), "now": now_ms}
+    return connection.execute(_WITHDRAW, asked).rowcount
 
 
 def replies_since(connection: Connection, msisdn: Msisdn, since_ms: int) -> int:

@@ -104,6 +104,7 @@ class Background:
             ("sender", gateway.sender.run),
             ("housekeeping", gateway.housekeeping.run),
             ("returns", gateway.returns.run),
+            ("invitations", gateway.invitations.run),
             ("disputes", gateway.disputes.run),
             ("reconciler", gateway.reconciler.run),
         ):
@@ -114,8 +115,8 @@ class Background:
         self._stopping = True
         self._gateway.outbox.stop()
         self._gateway.sender.stop()
-        for name in ("follower", "housekeeping", "returns", "disputes", "reconciler"):
-            if task := self._tasks.get(name):
+        for name, task in self._tasks.items():
+            if name not in ("outbox", "sender"):
                 task.cancel()  # what it does is done whole or not at all
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 

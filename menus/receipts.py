@@ -89,6 +89,24 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class StillWaits:
+    """To the same, later and of all that waits: not every one could be told when it came."""
+
+    amounts: tuple[Money, ...]
+    until: datetime  # of the first of it
+    service_code: str
+
+    def say(self, texts: Texts, language: str | None) -> str:
+        return texts.say(
+            language,
+            "receipt.still_waits",
+            amounts=", ".join(money.show for money in self.amounts),
+            until=shown_time(self.until),
+            service_code=self.service_code,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CameBack:
     """To the sender: what he sent was not claimed, and is his again."""
 
@@ -267,6 +285,7 @@ Notice = (
     Sent
     | Received
     | Invitation
+    | StillWaits
     | CameBack
     | WentBack
     | NotSent

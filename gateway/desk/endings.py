@@ -18,12 +18,12 @@ from gateway.desk.chain import Line
 from gateway.desk.changes import Changes
 from gateway.desk.directory import OPENING
 from gateway.desk.journal import Journal
-from gateway.desk.receipts import Arrival, Receipts
+from gateway.desk.receipts import Arrival, Receipts, received_id
 from gateway.desk.replacement import REPLACEMENT
 from gateway.desk.reservations import RETURN
 from gateway.desk.settlement import Ended, EndedPayment
 from gateway.desk.unclaimed import AGAIN_MS, Terms
-from gateway.messages import enqueue, invited_within
+from gateway.messages import Outgoing, enqueue, invited_within, withdraw_invitations
 from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Receipt, Unclaimed
 from menus.kinds import Currency
@@ -58,11 +58,14 @@ class Endings:
         self._unclaimed(connection, arrived)
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
         told = receipts.of_openings(connection, opened, closed)
+        replaced = replacement.install(connection, [*_replacements(self.committed), *self.unasked])
+        claimed = [one.account_id for one in replaced if one.claimed]
+        withdraw_invitations(connection, claimed, self.now_ms)
         told += receipts.of_replacements(
             connection,
             self.day,
             self.at_ms,
-            done=replacement.install(connection, [*_replacements(self.committed), *self.unasked]),
+            done=replaced,
             failed=replacement.give_up(connection, _replacements(self.failed)),
         )
         given_back, kept = self._disputes(journal, connection)
@@ -78,9 +81,23 @@ class Endings:
             given_back=given_back,
         )
         told += receipts.of_kept(connection, self.day, kept)
-        told = invited_within(connection, told, receipts.terms.sms_per_day, self.now_ms)
+        told = self._within_budget(connection, receipts.terms, told, arrived)
         enqueue(connection, told, self.now_ms)
         return len(told)
+
+    def _within_budget(
+        self,
+        connection: Connection,
+        terms: Terms,
+        told: Sequence[Outgoing],
+        arrived: Sequence[Mapping[str, Any]],
+    ) -> list[Outgoing]:
+        """Without invitations over the budget: of that money their numbers hear later."""
+        allowed = invited_within(connection, told, terms.sms_per_day, self.now_ms)
+        later = {message.id for message in told} - {message.id for message in allowed}
+        keys = [(row["tx_hash"], row["command_index"]) for row in arrived if later]
+        unclaimed.leave_untold(connection, [key for key in keys if received_id(*key) in later])
+        return allowed
 
     def _reservations(
         self, journal: Journal, connection: Connection, arrived: Sequence[Mapping[str, Any]]

@@ -6,6 +6,7 @@ this commit leaves. Ids follow from the fact, so a fact is told once however oft
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -40,6 +41,7 @@ from menus.receipts import (
     PinReset,
     Received,
     Sent,
+    StillWaits,
     WentBack,
 )
 from menus.text.load import Texts
@@ -56,6 +58,15 @@ class Arrival(NamedTuple):
     amount: int
     ref: str
     at_ms: int
+
+
+class Waiting(NamedTuple):
+    """What waits in a wallet that nobody has claimed, and until when the first of it does."""
+
+    id: str
+    number: Msisdn
+    amounts: tuple[Money, ...]
+    until: datetime
 
 
 class Fact(NamedTuple):
@@ -157,6 +168,21 @@ class Receipts:
         ]
         return self._say(connection, facts, books)
 
+    def of_waiting(self, connection: Connection, waiting: Sequence[Waiting]) -> list[Outgoing]:
+        """Invitations to numbers that have not been told of all that waits for them."""
+        languages = read_languages(connection, [one.number.e164 for one in waiting])
+        return [
+            Outgoing(
+                one.id,
+                one.number,
+                "invitation",
+                StillWaits(one.amounts, one.until, self._service_code).say(
+                    self._texts, languages.get(one.number.e164)
+                ),
+            )
+            for one in waiting
+        ]
+
     def of_dispute(
         self,
         connection: Connection,
@@ -236,7 +262,7 @@ class Receipts:
         number = sender.msisdn if sender else books.strangers.get(arrival.src_account)
         amount, paid_by = Money(currency, arrival.amount), Msisdn(number) if number else None
         name = self._name(books, arrival.src_account)
-        id_ = f"{arrival.tx_hash}/{arrival.command_index}/received"
+        id_ = received_id(arrival.tx_hash, arrival.command_index)
         receiver = books.accounts.get(arrival.account_id)
         if receiver and receiver.claim:
             until = from_ms(self.terms.due_at(arrival.at_ms))
@@ -279,6 +305,11 @@ class Receipts:
             # A closed wallet has nobody to tell: its number may be another person's by now.
             if (wallet := books.accounts.get(fact.account_id)) is not None
         ]
+
+
+def received_id(tx_hash: str, command_index: int) -> str:
+    """The id of the SMS that tells of this arrival."""
+    return f"{tx_hash}/{command_index}/received"
 
 
 def _balance(books: Books, account_id: str, currency: Currency) -> Money:

@@ -20,6 +20,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, case, exists, select, update
 
+from gateway.messages import withdraw_invitations
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Unclaimed, Wallet, table_of
 
@@ -98,6 +99,30 @@ def ownerless(connection: Connection, accounts: Iterable[str]) -> set[str]:
     return set(connection.execute(_OWNERLESS, {"accounts": in_list(accounts)}).scalars())
 
 
+# ---- told
+
+_LEAVE_UNTOLD = (
+    update(_UNCLAIMED)
+    .where(
+        _UNCLAIMED.c.tx_hash == bindparam("b_hash"),
+        _UNCLAIMED.c.command_index == bindparam("b_index"),
+    )
+    .values(told=False)
+)
+_TELL_ANEW = (
+    update(_UNCLAIMED)
+    .where(_UNCLAIMED.c.account_id == bindparam("b_account"), _UNCLAIMED.c.state == "waiting")
+    .values(told=False)
+)
+
+
+def leave_untold(connection: Connection, arrivals: Sequence[tuple[str, int]]) -> None:
+    """Nobody hears of these now: `invitations` tells it when the budget of a day allows."""
+    if arrivals:
+        rows = [{"b_hash": tx_hash, "b_index": index} for tx_hash, index in arrivals]
+        connection.execute(_LEAVE_UNTOLD, rows)
+
+
 # ---- going back
 
 _BEGIN_RETURN = (
@@ -173,7 +198,11 @@ def begin_return(
         {"b_hash": one.tx_hash, "b_index": one.command_index, "b_ref": one.ref, "b_now": now_ms}
         for one in backs
     ]
-    return connection.execute(_TAKE, rows).rowcount == len(rows)
+    if connection.execute(_TAKE, rows).rowcount != len(rows):
+        return False
+    if withdraw_invitations(connection, [account_id], now_ms):
+        connection.execute(_TELL_ANEW, {"b_account": account_id})  # of what still waits
+    return True
 
 
 def end_returns(

@@ -6,7 +6,18 @@ form on SQLite and PostgreSQL, no time-zone traps), days are ISO text in Asia/Ph
 column may hold a PIN, a raw carrier text or a key that is not sealed.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+    true,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -320,16 +331,28 @@ class Unclaimed(SQLModel, table=True):
     """Money in a wallet without an owner yet, one row per `Receipt`: it goes back unless claimed.
 
     `state` is waiting | returning | returned | claimed; `ref` is of the transfer that returns it,
-    or was to. What no movement tells of it, its receipt and that transfer do.
+    or was to. What no movement tells of it, its receipt and that transfer do. Until it is `told`
+    its number has heard nothing of it: there were too many invitations that day.
     """
 
-    __table_args__ = (Index("unclaimed_due", "state", "due_at"),)
+    __table_args__ = (
+        Index("unclaimed_due", "state", "due_at"),
+        Index(
+            "unclaimed_untold",
+            "account_id",
+            sqlite_where=text("state = 'waiting' AND NOT told"),
+            postgresql_where=text("state = 'waiting' AND NOT told"),
+        ),
+    )
 
     tx_hash: str = Field(primary_key=True)
     command_index: int = Field(primary_key=True)
     account_id: str = Field(index=True)
     state: str = "waiting"
     due_at: int = Field(sa_column=_big())  # ms; later than promised only after a failed return
+    told: bool = Field(
+        default=True, sa_column=Column(Boolean, nullable=False, server_default=true())
+    )
     ref: str | None = Field(default=None, index=True)
 
 

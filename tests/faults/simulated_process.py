@@ -42,6 +42,7 @@ class Process:
             self.gateway.housekeeping = self.gateway.reconciler = Resting()
         if not town.strangers:
             self.gateway.returns = Resting()
+        self.gateway.invitations = Resting()  # what is told a day later is tried at the desk
         self.background = Background(self.gateway)
 
     def start(self) -> None:
