@@ -424,7 +424,6 @@ class LastPayment:
     amount: Money
     other: str  # masked name and number, or a bank account: ready to show
     at: datetime  # when it came to this state; of one that waits: until when
-    earlier: PaidOut | None = None  # the latest payment out that may still be asked back
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +431,14 @@ class LastPaidOut:
     """The same, of a payment out that may still be asked back."""
 
     payment: PaidOut
+
+
+@dataclass(frozen=True, slots=True)
+class LastAndEarlier:
+    """The same, and the latest payment out that may still be asked back, which came before it."""
+
+    last: LastPayment
+    earlier: PaidOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,7 +490,7 @@ GiveBackOutcome = (
 )
 KeepMoneyOutcome = MoneyKept | DisputeOver | Unconfirmed | Unavailable
 BalanceOutcome = Balance | Unavailable
-LastPaymentOutcome = LastPayment | LastPaidOut | NoPayment | Unavailable
+LastPaymentOutcome = LastPayment | LastPaidOut | LastAndEarlier | NoPayment | Unavailable
 
 Effect = (
     Keep

@@ -89,11 +89,7 @@ class Stop:
     place: str
     text: str
     path: Path
-
-    @property
-    def key(self) -> str:
-        """What tells places apart. An intent does not: it changes nothing that is shown."""
-        return json.dumps(_without_intents(self.state.dump()), sort_keys=True) if self.state else ""
+    key: str  # what tells places apart
 
 
 class Walk:
@@ -128,6 +124,8 @@ class Walk:
             stop = queue.popleft()
             if stop.state is None or stop.key in known:
                 continue
+            if stop.state.language not in (None, self._language):
+                continue  # the walk in that language goes there
             known.add(stop.key)
             queue.extend(self._answers(stop))
             if stop.state.form:
@@ -207,7 +205,7 @@ class Walk:
         return outcomes(self._forms[state.form or ""], looked_up)
 
     def _see(self, turn: Turn, page: Screen, place: str, path: Path) -> Stop:
-        stop = Stop(turn.state, self._place(turn.state, place), page.text, path)
+        stop = Stop(turn.state, self._place(turn.state, place), page.text, path, self._key(turn))
         self._saw(page, stop.place, path)
         if page.end != (turn.state is None):
             self._report(stop.place, "ends with a state, or goes on without one", path)
@@ -218,6 +216,26 @@ class Walk:
             if turn.secret != secret:
                 self._report(stop.place, "does not say truly whether it asks for a PIN", path)
         return stop
+
+    def _key(self, turn: Turn) -> str:
+        """Give what changes pages to come.
+
+        An intent does not, nor does choosing the language one has. What was given and fills no
+        hole was for the question after it.
+        """
+        state = turn.state
+        if state is None:
+            return ""
+        dumped = _without_intents(state.dump())
+        if state.language == self._facts.language:
+            dumped.pop("language", None)
+        if state.form and state.asked:
+            form = self._forms[state.form]
+            for question in form.before(state.asked)[:-1]:
+                given = state.answers[question.field] if question.field in state.given else None
+                if given and not question.kind.load(given).holes(question.field):
+                    dumped["answers"] = {**dumped["answers"], question.field: None}
+        return json.dumps(dumped, sort_keys=True)
 
     def _saw(self, page: Screen, place: str, path: Path) -> None:
         keys = tuple(self._texts.lately)

@@ -27,11 +27,23 @@ def draw(found: Findings, texts: Language) -> str:
         for start, typed, end in found.ways
         if typed not in _LEFT_OUT and start != end and not _obvious(start, end)
     }
+    shown = {
+        place: (screens[place][0].page.end, _label(place, screens[place], texts))
+        for place in sorted({place for way in ways for place in way})
+    }
+    alike: dict[tuple[str, str], str] = {}  # endings of a form that read the same are drawn once
+    drawn = {
+        place: alike.setdefault((place.partition(":")[0], label), place) if ends else place
+        for place, (ends, label) in shown.items()
+    }
     lines = ["flowchart LR"]
-    for place in sorted({place for way in ways for place in way}):
-        left, right = ("([", "])") if screens[place][0].page.end else ("[", "]")
-        lines.append(f'  {_id(place)}{left}"{_label(place, screens[place], texts)}"{right}')
-    lines += [f"  {_id(start)} --> {_id(end)}" for start, end in sorted(ways)]
+    for place in dict.fromkeys(drawn.values()):
+        ends, label = shown[place]
+        left, right = ("([", "])") if ends else ("[", "]")
+        lines.append(f'  {_id(place)}{left}"{label}"{right}')
+    lines += dict.fromkeys(
+        f"  {_id(drawn[start])} --> {_id(drawn[end])}" for start, end in sorted(ways)
+    )
     return "\n".join(lines) + "\n"
 
 

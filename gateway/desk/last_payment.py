@@ -5,7 +5,6 @@ earlier one (`disputable`). One operation; it changes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -18,7 +17,7 @@ from gateway.desk.listings import Banks
 from gateway.desk.times import from_ms
 from gateway.stores.tables import Receipt, Transfer, Wallet, table_of
 from menus.disputes import PaidOut
-from menus.effects import LastPaidOut, LastPayment, NoPayment, PaymentState
+from menus.effects import LastAndEarlier, LastPaidOut, LastPayment, NoPayment, PaymentState
 from menus.kinds import Currency, Money, Msisdn, masked_name, shown_other
 
 _WALLET, _TRANSFER, _RECEIPT = table_of(Wallet), table_of(Transfer), table_of(Receipt)
@@ -30,7 +29,7 @@ _STATES: Final = {
     "expired": PaymentState.NOT_PAID,
 }
 
-Last = LastPayment | LastPaidOut | NoPayment
+Last = LastPayment | LastPaidOut | LastAndEarlier | NoPayment
 
 
 class Asked(NamedTuple):
@@ -116,7 +115,7 @@ def _last_payment(
     if disputable is None:
         return last
     earlier = connection.execute(_OUT_NAMED, {"account": account, "ref": disputable}).one()
-    return replace(last, earlier=_paid_out(connection, earlier))
+    return LastAndEarlier(last, _paid_out(connection, earlier))
 
 
 def _made(banks: Banks, connection: Connection, out: Row[*tuple[Any, ...]]) -> LastPayment:

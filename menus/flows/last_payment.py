@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, assert_never
 
-from menus.disputes import Later
+from menus.disputes import Later, PaidOut
 from menus.effects import (
+    LastAndEarlier,
     LastPaidOut,
     LastPayment,
     LastPaymentOutcome,
@@ -65,6 +66,8 @@ class LastPaymentForm:
         match outcome:
             case LastPayment():
                 return _told(outcome)
+            case LastAndEarlier(last, earlier):
+                return _told(last, earlier)
             case LastPaidOut(payment):
                 opens = Opening(DisputeForm, {"payment": payment})
                 return Page("last.paid", payment.holes("payment"), opens=opens)
@@ -76,9 +79,8 @@ class LastPaymentForm:
                 assert_never(outcome)
 
 
-def _told(last: LastPayment) -> Page:
-    """Tell it; in a session above an earlier one that may be asked back, if there is such a one."""
-    later, opens = Later(last.state, last.ref, last.amount, last.other, last.at), None
-    if last.earlier:
-        opens = Opening(DisputeForm, {"payment": last.earlier, "later": later})
+def _told(last: LastPayment, earlier: PaidOut | None = None) -> Page:
+    """Tell it; in a session above the choice of an earlier one, if that may be asked back."""
+    later = Later(last.state, last.ref, last.amount, last.other, last.at)
+    opens = Opening(DisputeForm, {"payment": earlier, "later": later}) if earlier else None
     return Page(f"last.{last.state}", later.told, opens=opens)

@@ -28,8 +28,10 @@ from menus.effects import (
     Kept,
     KeyRenewed,
     LanguageSet,
+    LastAndEarlier,
     LastPaidOut,
     LastPayment,
+    LastPaymentOutcome,
     MoneyKept,
     NoOwnerYet,
     NoPayment,
@@ -81,7 +83,7 @@ class Person:
     dollars: bool = False
     pin: str | None = None  # None: no wallet
     holds: dict[Currency, int] = field(default_factory=dict)
-    last: LastPayment | LastPaidOut | NoPayment = field(default_factory=NoPayment)
+    last: LastPaymentOutcome = field(default_factory=NoPayment)
     asked_back: list[AskedBack] = field(default_factory=list)
     inbox: list[str] = field(default_factory=list)
     saved: str = "null"  # the dumped state, as a session store would keep it
@@ -235,7 +237,7 @@ class Town:
             case ReadLastPayment():
                 return self._last(person)
 
-    def _last(self, person: Person) -> LastPaidOut | LastPayment | NoPayment:
+    def _last(self, person: Person) -> LastPaymentOutcome:
         last = person.last
         if isinstance(last, LastPaidOut) and self.people[last.payment.to.e164].waits:
             paid = last.payment  # whose receiver cannot be asked yet
@@ -285,7 +287,9 @@ class Town:
         shown_from = shown_other(from_name, person.msisdn)
         person.last = LastPaidOut(PaidOut(ref, amount, to_name, to.msisdn, self.at))
         earlier = getattr(to.last, "payment", None) or getattr(to.last, "earlier", None)
-        to.last = LastPayment(PaymentState.RECEIVED, ref, amount, shown_from, self.at, earlier)
+        to.last = LastPayment(PaymentState.RECEIVED, ref, amount, shown_from, self.at)
+        if earlier:
+            to.last = LastAndEarlier(to.last, earlier)
         return Committed(ref, to.msisdn, to_name, amount, balance)
 
 

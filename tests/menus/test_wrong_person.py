@@ -18,6 +18,7 @@ from menus.effects import (
     GiveBack,
     InProgress,
     KeepMoney,
+    LastAndEarlier,
     LastPaidOut,
     LastPayment,
     LimitKind,
@@ -116,7 +117,7 @@ SINCE = LastPayment(PaymentState.RECEIVED, "R9", replace(RIEL, minor=100), "C***
 
 
 def receiving_since(*outcomes):
-    return answering((ReadLastPayment, replace(SINCE, earlier=PAID)), *outcomes)
+    return answering((ReadLastPayment, LastAndEarlier(SINCE, PAID)), *outcomes)
 
 
 def test_what_came_after_a_payment_does_not_take_away_the_way_to_ask_it_back():
@@ -138,7 +139,7 @@ def test_what_came_after_a_payment_does_not_take_away_the_way_to_ask_it_back():
 
 @pytest.mark.parametrize("state", PaymentState)
 def test_whatever_came_after_it_is_told_above_the_choice(state):
-    world = answering((ReadLastPayment, replace(SINCE, state=state, earlier=PAID)))
+    world = answering((ReadLastPayment, LastAndEarlier(replace(SINCE, state=state), PAID)))
     told, *choice = Phone(world=world).dial("3").screen.splitlines()
     assert "100 KHR" in told
     assert "C*** T*** ..602" in told
@@ -149,7 +150,7 @@ def test_whatever_came_after_it_is_told_above_the_choice(state):
 def test_by_sms_and_where_nothing_may_be_asked_back_the_last_payment_is_told_whole():
     whole = "Received: 100 KHR from C*** T*** ..602, 14:00 22/11. Ref R9"
     said = SmsEngine(texts()).hear("LAST", SOK)
-    assert SmsEngine(texts()).heard(said, replace(SINCE, earlier=PAID), SOK) == Reply(whole)
+    assert SmsEngine(texts()).heard(said, LastAndEarlier(SINCE, PAID), SOK) == Reply(whole)
     held = replace(SOK, wallet=replace(OPEN, state="held"))
     for phone in (
         Phone(held, world=receiving_since()).dial().type("2"),
