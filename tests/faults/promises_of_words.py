@@ -167,9 +167,11 @@ def _pins_guarded(history: History) -> Iterator[str]:
     for row in history.rows["attempt"]:
         tried[row["account_id"]][row["state"]] += 1
     typed = Counter((number, right) for _, number, *_, right, _ in history.of("agreed"))
+    changes = Counter(number for _, number in history.of("old PIN"))
     for row in history.rows["wallet"]:
         number, of = row["msisdn"], tried[row["account_id"]]
-        if of["wrong"] > min(typed[number, False], WRONG_PINS_MOST * (1 + typed[number, True])):
+        right, wrong = typed[number, True] + changes[number], typed[number, False]
+        if of["wrong"] > min(wrong, WRONG_PINS_MOST * (1 + right)):
             yield f"{of['wrong']} wrong PINs were tried of {number}, typed {dict(typed)}"
         # One whose worker died while it was tried stays counted.
         if row["wrong_pins"] > of["wrong"] + of["reserved"]:

@@ -207,7 +207,9 @@ class Phone:
             words = next((words for words in asks if words in (call.page or "")), "")
             if not words or call.ended:
                 break
-            self.sure = self.sure and asks[words] == NEW_PIN
+            if asks[words] != NEW_PIN:
+                self.sure = False
+                self._town.note("old PIN", self.person.number)
             await asyncio.sleep(self._chance.random())
             await call.type(asks[words])
         if "Your PIN is changed" in (call.page or ""):
