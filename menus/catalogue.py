@@ -35,6 +35,7 @@ FORMS = (
 
 NEWCOMER = Menu(HOME, (OpenWalletForm, ChooseLanguage), title="home.newcomer")
 OPENING = Menu(HOME, (ChooseLanguage,), title="home.opening")
+MADE = Menu(HOME, OPENING.entries, title="home.made")  # by receiving: its owner asked for nothing
 WITHOUT_PIN = Menu(
     HOME, (ChoosePinForm, BalanceForm, LastPaymentForm, ChooseLanguage), title="home.without_pin"
 )
@@ -46,7 +47,7 @@ SUBSCRIBER = Menu(HOME, (SendMoney, *_LOOKING), also=_ALSO)
 WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING), also=_ALSO)
 HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
 
-MENUS = (NEWCOMER, OPENING, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, HELD)
+MENUS = (NEWCOMER, OPENING, MADE, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, HELD)
 
 
 def menu_for(facts: Facts) -> Menu:
@@ -55,7 +56,7 @@ def menu_for(facts: Facts) -> Menu:
         return NEWCOMER
     match facts.wallet.state:
         case "opening":
-            return OPENING
+            return OPENING if facts.wallet.has_pin else MADE
         case "held":
             return HELD
         case "open" if not facts.wallet.has_pin:

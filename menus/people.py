@@ -83,6 +83,7 @@ def people(language: str) -> tuple[Person, ...]:
     stranger = Facts(_OWN, NOW, "w" * 22, language, None, SERVICE)
     wallets = {
         "opening": WalletFacts("opening"),
+        "made": WalletFacts("opening", has_pin=False),
         "riel only": WalletFacts("open", sendable=_sendable()),
         "dollars": WalletFacts("open", dollars=True, sendable=_sendable()),
         "without a PIN": WalletFacts("open", has_pin=False, sendable=_sendable()),

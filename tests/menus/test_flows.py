@@ -260,6 +260,11 @@ def test_menus_of_wallets_that_cannot_send(state, says):
     assert Phone(replace(SOK, wallet=replace(OPEN, state=state))).dial().screen.startswith(says)
 
 
+def test_whoever_never_asked_for_the_wallet_is_told_that_one_is_being_made():
+    made = replace(SOK, wallet=replace(OPEN, state="opening", has_pin=False))
+    assert Phone(made).dial().screen.startswith("A wallet is being made for your number.")
+
+
 # --- change PIN -----------------------------------------------------------------------------------
 
 
