@@ -385,10 +385,14 @@ class ReadBalance:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Unreserved amounts, one per currency; `as_of` is set when the ledger is away."""
+    """Unreserved amounts, one per currency; `as_of` is set when the ledger is away.
+
+    `held` is beside them: what was asked back and waits for this person's answer.
+    """
 
     amounts: tuple[Money, ...]
     as_of: datetime | None
+    held: tuple[Money, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

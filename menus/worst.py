@@ -67,9 +67,9 @@ def worst(hint: Any, name: str = "") -> tuple[Any, ...]:  # noqa: ANN401, PLR091
 
 
 def _tuples(values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    yield ()
-    yield values[:1]  # the longest
     yield values
+    yield values[:1]  # the longest
+    yield ()
 
 
 def _named(hint: type[str] | type[int], name: str) -> tuple[Any, ...]:

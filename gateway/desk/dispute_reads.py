@@ -88,6 +88,13 @@ _oldest = (
     .scalar_subquery()
 )
 _AGAINST = _SHOWN.where(_DISPUTE.c.id.in_(select(_oldest).select_from(_accounts)))
+_HELD = (
+    select(_DISPUTE.c.dest_account, _DISPUTE.c.currency, func.sum(_DISPUTE.c.held))
+    .where(
+        _DISPUTE.c.dest_account.in_(select(listed("accounts").c.value)), is_open(_DISPUTE.c.state)
+    )
+    .group_by(_DISPUTE.c.dest_account, _DISPUTE.c.currency)
+)
 _WITH_ID = _SHOWN.where(_DISPUTE.c.id == bindparam("id"))
 
 
@@ -129,6 +136,12 @@ def oldest_against(connection: Connection, accounts: Iterable[str]) -> dict[str,
     """What the owners of these wallets are asked first, by account."""
     rows = connection.execute(_AGAINST, {"accounts": in_list(accounts)})
     return {row.dest_account: _shown(row) for row in rows}
+
+
+def held(connection: Connection, accounts: Iterable[str]) -> dict[tuple[str, str], int]:
+    """What open disputes hold in these wallets, by account and currency."""
+    rows = connection.execute(_HELD, {"accounts": in_list(accounts)})
+    return {(account, currency): int(minor) for account, currency, minor in rows if minor}
 
 
 def shown(connection: Connection, dispute_id: str) -> AskedBack | None:

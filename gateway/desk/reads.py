@@ -34,6 +34,7 @@ from gateway.desk.books import (
     read_recent,
 )
 from gateway.desk.disputable import NO_DISPUTES, DisputeTerms
+from gateway.desk.dispute_reads import held as held_back
 from gateway.desk.dispute_reads import is_open, oldest_against
 from gateway.desk.last_payment import Asked, Last, last_payments
 from gateway.desk.limits import Counted, Limits
@@ -80,6 +81,13 @@ class Known(NamedTuple):
     wallet: WalletFacts | None
 
 
+class Spendable(NamedTuple):
+    """What a wallet may spend; empty without a wallet. `held` is asked back, and beside it."""
+
+    amounts: tuple[Money, ...] = ()
+    held: tuple[Money, ...] = ()
+
+
 class Reads:
     """Answers what asks for no PIN and changes nothing.
 
@@ -106,7 +114,7 @@ class Reads:
                 only_reads=True,
             )
         )
-        self._balances: Batcher[str, tuple[Money, ...]] = Batcher(
+        self._balances: Batcher[str, Spendable] = Batcher(
             lambda numbers: sql.run(partial(balances, limits, business_day(clock.now())), numbers)
         )
         self._last: Batcher[Asked, Last] = Batcher(
@@ -120,11 +128,11 @@ class Reads:
     async def read_balance(self, _effect: ReadBalance, origin: Origin) -> BalanceOutcome:
         """What the wallet of this number may spend."""
         try:
-            amounts = await self._balances(origin.msisdn.e164)
+            amounts, held = await self._balances(origin.msisdn.e164)
         except (StoreUnavailable, Overloaded) as error:
             LOG.warning("a balance cannot be read", error=error)
             return Unavailable()
-        return Balance(amounts, self._stale_since()) if amounts else Unavailable()
+        return Balance(amounts, self._stale_since(), held) if amounts else Unavailable()
 
     async def read_last_payment(
         self, effect: ReadLastPayment, origin: Origin
@@ -245,16 +253,21 @@ def _recent(banks: Banks, payments: Sequence[Payment] | None) -> tuple[Recent, .
 
 def balances(
     limits: Limits, day: str, connection: Connection, numbers: Sequence[str]
-) -> list[tuple[Money, ...]]:
+) -> list[Spendable]:
     """Unreserved amounts: riel always, dollars when switched on or there are some."""
     books = open_books(connection, limits, 0, day, [], payees=numbers)
-    return [_balances(books, number) for number in numbers]
+    held = held_back(connection, [wallet.account_id for wallet in books.wallets.values()])
+    return [_balances(books, held, number) for number in numbers]
 
 
-def _balances(books: Books, number: str) -> tuple[Money, ...]:
+def _balances(books: Books, held: Mapping[tuple[str, str], int], number: str) -> Spendable:
     wallet = books.wallets.get(number)
     if wallet is None:
-        return ()
+        return Spendable()
     amounts = {one: books.held(wallet.account_id, one).available for one in Currency}
     shown = [one for one in Currency if one is Currency.KHR or wallet.dollars or amounts[one]]
-    return tuple(Money(one, amounts[one]) for one in shown)
+    asked = {one: held.get((wallet.account_id, one.value), 0) for one in Currency}
+    return Spendable(
+        tuple(Money(one, amounts[one]) for one in shown),
+        tuple(Money(one, minor) for one, minor in asked.items() if minor),
+    )

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from menus.effects import (
+    Committed,
     JustOpening,
     NoWallet,
     PayeeFull,
@@ -12,8 +13,8 @@ from menus.effects import (
 )
 from menus.flows.paying import NOT_AGAIN, Again, answered, asked_again, dollars_on
 from menus.flows.said import within_limits
-from menus.forms import Intent, OnlyIf, Page, asks, form
-from menus.kinds import Currency, Money, Pin
+from menus.forms import Intent, OnlyIf, Page, asks, ends, form
+from menus.kinds import Currency, Money, Pin, shown_other
 from menus.lookups import ONLY_WALLET, Payee, PayeeBank, several_banks
 
 
@@ -41,6 +42,9 @@ class SendMoney:
 
     def reply(self, outcome: TransferOutcome) -> Page:
         match outcome:
+            case Committed(ref, to, "", amount) if self.to.wording:  # nobody has claimed it yet
+                key = f"send.done_{self.to.wording}"
+                return ends(key, amount=amount.show, other=shown_other("", to), ref=ref)
             case PayeeFull():
                 return asks("amount", "send.payee_full")
             case NoWallet(to):

@@ -35,6 +35,7 @@ from gateway.desk.times import to_ms
 from gateway.stores.sql import StoreUnavailable
 from menus.disputes import AskedBack, PaidOut
 from menus.effects import (
+    Balance,
     Committed,
     Disputed,
     DisputeOver,
@@ -46,6 +47,7 @@ from menus.effects import (
     OverLimit,
     PaymentState,
     PinLocked,
+    ReadBalance,
     ReadLastPayment,
     Rejected,
     TooManyDisputes,
@@ -98,6 +100,8 @@ async def test_money_for_the_wrong_person_is_asked_back_held_and_given_back(desk
         assert seen.payment == PaidOut(ref, khr(5_000), "C*** T***", THIDA, clock.now())
         assert await desk.ask(DARA, ref) == Disputed()
         assert await holding(sql, THIDA) == (55_000, 5_000, 0)
+        told = await desk.reads.read_balance(ReadBalance(), desk.origin(THIDA))
+        assert told == Balance((khr(50_000),), None, held=(khr(5_000),))
         asked = await desk.asked(THIDA)
         assert asked == AskedBack(
             f"dispute of {ref}", ref, khr(5_000), "S*** D***", DARA, account(DARA)

@@ -303,6 +303,10 @@ def test_every_other_outcome_of_changing_is_told(outcome, says):
             "Balance: 400,000 KHR, 100.00 USD",
         ),
         (Balance((Money(Currency.KHR, 0),), NOW), "Balance: 0 KHR at 14:00 22/11"),
+        (
+            Balance((Money(Currency.KHR, 45_000),), None, (Money(Currency.KHR, 5_000),)),
+            "Balance: 45,000 KHR. Asked back and held: 5,000 KHR",
+        ),
         (Unavailable(), "Not possible right now."),
     ],
 )
