@@ -12,14 +12,31 @@ needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is n
 
 @contextlib.asynccontextmanager
 async def opened(browser, url, width=1400, height=1000):
-    """The page in a window of its own; nothing may go wrong in it meanwhile."""
-    page = await browser.new_page(viewport={"width": width, "height": height})
+    """The page in a window; nothing may go wrong in it meanwhile.
+
+    It is one window for all, and nothing blinks in it: a new one, and motion, cost a second of
+    processor time each. What a page keeps is kept for its address, and every test has its own port.
+    """
+    if not browser.contexts:
+        await browser.new_page(reduced_motion="reduce")
+    page = browser.contexts[0].pages[0]
+    await page.set_viewport_size({"width": width, "height": height})
     problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+
+    def wrong(error):
+        problems.append(str(error))
+
+    def said(line):
+        if line.type == "error":
+            problems.append(line.text)
+
+    page.on("pageerror", wrong)
+    page.on("console", said)
     await page.goto(url)
     yield page
-    await page.close()
+    await page.goto("about:blank")
+    page.remove_listener("pageerror", wrong)
+    page.remove_listener("console", said)
     assert problems == []
 
 

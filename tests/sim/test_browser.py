@@ -107,16 +107,15 @@ async def test_a_late_answer_does_not_undo_what_the_feed_has_told(page, network)
 
 @pytest.mark.parametrize("width", [360, 900, 1600])
 async def test_nothing_is_wider_than_the_window(browser, simulator, network, width):
-    page = await browser.new_page(viewport={"width": width, "height": 900})
-    await page.goto(simulator)
-    await phone(page, DARA).wait_for()
-    network.sms.deliver(DARA, "855", "a" * 300)
-    await network.ussd.dial(DARA, "*855#")
-    await expect(phone(page, DARA).locator(".page")).to_contain_text("1 Send")
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    box = await phone(page, DARA).locator(".body").bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= width
+    async with opened(browser, simulator, width, 900) as page:
+        await phone(page, DARA).wait_for()
+        network.sms.deliver(DARA, "855", "a" * 300)
+        await network.ussd.dial(DARA, "*855#")
+        await expect(phone(page, DARA).locator(".page")).to_contain_text("1 Send")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        box = await phone(page, DARA).locator(".body").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
 
 
 @pytest.mark.parametrize("size", [(1366, 650), (1280, 720), (1400, 900)])
@@ -195,6 +194,7 @@ async def test_clocks_show_phnom_penh(browser, simulator):
         return [minuteOf(1764000000), secondOf(1764003599), minuteOf(1764003600 - 3600 * 16)];
     }"""
     assert await page.evaluate(script) == ["23:00", "23:59:59", "08:00"]
+    await page.close()
 
 
 async def test_the_page_measures_as_the_gateway_does(page):
