@@ -27,28 +27,39 @@ def read_settings(*, least: str | None = None) -> Settings:
 @contextmanager
 def explained() -> Iterator[None]:
     """One line each, and exit code 2, for what an operator can mend."""
-    # Imported here because commands that need none of it start faster without.
+    try:
+        yield
+    except SettingsError as error:
+        refuse(*str(error).splitlines())
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        reason = _mendable(error)
+        if reason is None:
+            raise
+        refuse(reason)
+
+
+def _mendable(error: Exception) -> str | None:
+    """Tell how, or None for a fault of ours. Commands that go well start faster without these."""
     from gateway.desk.journal import ChainKeySealed  # noqa: PLC0415
     from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
     from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
     from ledger_client.ledger import LedgerError, QueryRefused  # noqa: PLC0415
     from menus.text.load import TextError  # noqa: PLC0415
 
-    try:
-        yield
-    except SettingsError as error:
-        refuse(*str(error).splitlines())
-    except ChainKeySealed:
-        refuse(f"{PREFIX}KEK_FILE does not open this database's chain key")
-    except StoreUnavailable as error:
-        refuse(_of_database(error))
-    except OSError as error:
-        refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except QueryRefused as error:
-        asked = f"is {PREFIX}OPENER_KEY_FILE a key that this ledger knows?"
-        refuse(f"{error}; {asked} `ussd-gateway ledger check` tells")
-    except (SessionsUnavailable, LedgerError, TextError, ValueError) as error:
-        refuse(str(error))
+    match error:
+        case ChainKeySealed():
+            return f"{PREFIX}KEK_FILE does not open this database's chain key"
+        case StoreUnavailable():
+            return _of_database(error)
+        case QueryRefused():
+            asked = f"is {PREFIX}OPENER_KEY_FILE a key that this ledger knows?"
+            return f"{error}; {asked} `ussd-gateway ledger check` tells"
+        case SessionsUnavailable() | LedgerError() | TextError() | ValueError():
+            return str(error)
+        case _:
+            return None
 
 
 def refuse(*reasons: str) -> NoReturn:

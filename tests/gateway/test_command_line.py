@@ -15,7 +15,6 @@ from gateway import logs
 from gateway.__main__ import app
 from gateway.commands import explained
 from gateway.config import rows
-from gateway.stores.migrate import migrate
 from ledger_client.ledger import QueryRefused
 
 SECRET = "x7Qv" * 8  # in every value that must not be shown
@@ -88,14 +87,13 @@ def _no_settings(monkeypatch):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path, sqlite_url, monkeypatch) -> Path:
     """A folder with all that serving needs, and the settings that say so."""
     assert run("keys", str(tmp_path / "keys")).exit_code == 0
-    migrate(f"sqlite:///{tmp_path / 'gateway.db'}")
     for name, value in {
         "ENV": "development",
         "CALLBACK_SECRET": "local",
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'gateway.db'}",
+        "DATABASE_URL": sqlite_url,
         "OPENER_KEY_FILE": str(tmp_path / "keys/opener.key"),
         "TREASURY_KEY_FILE": str(tmp_path / "keys/treasury.key"),
         "KEK_FILE": str(tmp_path / "keys/kek.toml"),

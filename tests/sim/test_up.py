@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from sim.__main__ import app
 
 STARTS_S = 60
+CHEAP_PINS = {"GATEWAY_ARGON2_MIB": "1", "GATEWAY_ARGON2_OPS": "1"}
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 SEND = """\
 # Money moves
@@ -87,7 +88,7 @@ sms to +85512345602 | {_}6,100 KHR{_}
 async def sim(*args):
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sim", *map(str, args)),
-        env={**os.environ, "COLUMNS": "160"},
+        env={**os.environ, **CHEAP_PINS, "COLUMNS": "160"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -180,9 +181,7 @@ async def peers_are(port, *words):
     return [line.split()[-1] for line in said.decode().splitlines()]
 
 
-async def test_two_banks_pay_though_a_peer_is_stopped_and_one_lies(tmp_path, ports, monkeypatch):
-    monkeypatch.setenv("GATEWAY_ARGON2_MIB", "1")
-    monkeypatch.setenv("GATEWAY_ARGON2_OPS", "1")
+async def test_two_banks_pay_though_a_peer_is_stopped_and_one_lies(tmp_path, ports):
     process = await up(tmp_path, ports, "--banks", 2, "--peers", 4)
     try:
         told = await running(process)
@@ -222,9 +221,7 @@ async def test_a_dead_part_is_named_with_the_end_of_its_log(tmp_path, ports):
     assert nobody_listens(ports)
 
 
-async def test_a_killed_gateway_is_told_by_signal_log_and_what_to_do(tmp_path, ports, monkeypatch):
-    monkeypatch.setenv("GATEWAY_ARGON2_MIB", "1")
-    monkeypatch.setenv("GATEWAY_ARGON2_OPS", "1")
+async def test_a_killed_gateway_is_told_by_signal_log_and_what_to_do(tmp_path, ports):
     log = tmp_path / "state/logs/gateway.log"
     log.parent.mkdir(parents=True)
     log.write_text("what an earlier run wrote\n")
