@@ -34,6 +34,7 @@ async def opened(browser, url, width=1400, height=1000):
     page.on("console", said)
     await page.goto(url)
     yield page
+    await page.unroute_all()
     await page.goto("about:blank")
     page.remove_listener("pageerror", wrong)
     page.remove_listener("console", said)
