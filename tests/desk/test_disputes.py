@@ -29,7 +29,7 @@ from money_parts import (
 from sqlalchemy import update
 
 from gateway.codes import is_code
-from gateway.desk import dispute_rows, disputes
+from gateway.desk import dispute_commits, dispute_rows, disputes
 from gateway.desk.dispute_commits import Wish
 from gateway.desk.times import to_ms
 from gateway.stores.sql import StoreUnavailable
@@ -419,6 +419,17 @@ async def test_a_payer_may_dispute_a_few_payments_a_day(desk, sql, clock):
         assert await desk.ask(DARA, left) == Disputed(), "another day"
 
 
+async def test_the_statement_itself_stores_no_more_disputes_than_a_day_may_have(
+    desk, sql, monkeypatch
+):
+    monkeypatch.setattr(dispute_commits, "_refused", lambda *_: None)  # as if it had read before
+    async with desk.running():
+        refs = [await paid(desk, amount=100) for _ in range(4)]
+        told = [await desk.ask(DARA, ref) for ref in refs]
+    assert told == [Disputed()] * 3 + [TooManyDisputes()]
+    assert len(await fetch(sql, DISPUTE)) == 3
+
+
 async def test_one_payer_asks_one_receiver_for_few_payments_at_a_time(desk, sql, clock):
     async with desk.running():
         refs = [await paid(desk, amount=100) for _ in range(3)]
@@ -620,9 +631,15 @@ async def test_what_is_over_ends_in_time_also_after_the_database_was_away(
     await clock.advance(DAY_S)
     assert (await holding(sqlite_sql, THIDA))[1] == 5_700
     lite.disputes._sql = sqlite_sql
+    asleep = clock.sleepers
     await clock.advance(disputes.EVERY_S)
     await eventually(lambda: nothing_is_held(sqlite_sql))
+    await eventually(lambda: is_asleep(clock, asleep))
     running.cancel()
+
+
+async def is_asleep(clock, asleep: int) -> bool:
+    return clock.sleepers == asleep
 
 
 async def nothing_is_held(sql) -> bool:

@@ -138,9 +138,14 @@ async def test_nothing_is_signed_before_the_end_of_the_chain_and_people_are_told
         raise LedgerUnreachable("away")
 
     desk.transfers._may_sign = following(desk, never).walked
-    outcome = await desk.pay(DARA, THIDA, khr(700), wait_s=0.01)
-    assert outcome == Unconfirmed()
+    assert await desk.pay(DARA, THIDA, khr(700), wait_s=0.01) == Unconfirmed()
+    desk.transfers._may_sign = not_yet
+    assert await desk.pay(DARA, THIDA, khr(700)) == Unconfirmed()
     assert not await fetch(desk.sql, TRANSFER)
+
+
+async def not_yet(_patience_s: float) -> bool:
+    return False
 
 
 async def test_a_payment_waits_for_the_end_of_the_chain_as_long_as_its_turn_may(desk):

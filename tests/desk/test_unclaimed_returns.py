@@ -23,6 +23,7 @@ from sqlalchemy import update
 from unclaimed_parts import BOPHA, SREY, UNCLAIMED, Town, TownLedger, two_processes
 
 from gateway.desk.returns import EVERY_S
+from gateway.desk.unclaimed import Back, begin_return
 from gateway.stores.sql import StoreUnavailable
 from menus.effects import (
     InProgress,
@@ -374,6 +375,37 @@ async def test_returns_wait_for_a_database_that_is_away(sqlite_sql, clock, town:
     await clock.advance(EVERY_S)
     await eventually(lambda: fetch(sqlite_sql, TRANSFER, src_account=account(BOPHA)))
     running.cancel()
+
+
+async def test_returns_wait_until_payments_may_be_signed(clock, town: Town):
+    may: list[bool] = []
+
+    async def asked(_patience_s: float) -> bool:
+        may.append(len(may) == 1)
+        return may[-1]
+
+    town.returns._may_sign = asked
+    running = asyncio.ensure_future(town.returns.run())
+    await clock.advance(1)
+    assert not await fetch(town.sql, TRANSFER, src_account=account(BOPHA))
+    await clock.advance(EVERY_S)
+    await eventually(lambda: fetch(town.sql, TRANSFER, src_account=account(BOPHA)))
+    running.cancel()
+
+
+async def test_of_arrivals_that_are_not_all_there_none_begins_to_go_back(town: Town):
+    (row,) = await fetch(town.sql, UNCLAIMED, due_at=min(await due(town)))
+    there = Back(row["tx_hash"], row["command_index"], "R1")
+    version = (await fetch(town.sql, WALLET, msisdn=BOPHA.e164))[0]["key_version"]
+
+    def begin(connection, backs):
+        return [begin_return(connection, account(BOPHA), version, of, 1) for of in backs]
+
+    assert await town.sql.run(begin, [[there, Back("0" * 64, 0, "R2")]]) == [False]
+
+
+async def due(town: Town) -> list[int]:
+    return [row["due_at"] for row in await fetch(town.sql, UNCLAIMED)]
 
 
 async def test_a_key_that_does_not_open_is_raised_and_stops_no_other(town: Town):
