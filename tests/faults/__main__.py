@@ -58,7 +58,9 @@ def measured(effort: Effort, only: str | None) -> list[Row]:
     with suppress(KeyboardInterrupt):
         for name, measure in MEASURES.items():
             if only in (None, name):
-                rows.extend(measure(effort))
+                for row in measure(effort):
+                    rows.append(row)
+                    effort.show(f"{'kept' if row.kept else 'BROKEN'}: {row.promise}: {row.reached}")
     return rows
 
 

@@ -5,6 +5,7 @@ here. A measure of real processes is a function like these in a file of its own,
 `MEASURES` of `__main__`.
 """
 
+import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from simulated_town import live
 
 CHUNK = 64  # worlds asked of a worker at once
 SHOWN_MOST = 3  # histories of broken worlds
+# Not forked: a fork of a process that has spoken with a ledger spins in what it inherits of gRPC.
+FRESH = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Effort:
 def worlds(effort: Effort) -> Iterator[Row]:
     """Worlds from as many seeds as time allows."""
     began, tried, bad = time.monotonic(), 0, Counter[str]()
-    with ProcessPoolExecutor(effort.workers) as workers:
+    with ProcessPoolExecutor(effort.workers, FRESH) as workers:
         chunks = iter(range(0, effort.seeds, CHUNK))
         under_way = [workers.submit(judged, first) for first in islice(chunks, effort.workers + 1)]
         while under_way:
@@ -85,7 +88,7 @@ def report(seed: int, sentences: list[str]) -> str:
 def mistakes(effort: Effort) -> Iterator[Row]:
     """Each mistake on purpose, made until it is noticed."""
     latest, missed = 0, []
-    with ProcessPoolExecutor(effort.workers) as workers:
+    with ProcessPoolExecutor(effort.workers, FRESH) as workers:
         for name, found in zip(MISTAKES, workers.map(noticed, MISTAKES), strict=True):
             effort.say(f"mistakes: {name}")
             if found is None:
