@@ -111,9 +111,10 @@ def store(
         "b_per_day": terms.per_day,
         "b_open_most": OPEN_MOST,
     }
-    if not connection.execute(_STORE, values).rowcount:
+    connection.execute(_STORE, values)
+    stored = connection.execute(_STORED, {"id": asked.id}).mappings().first()
+    if stored is None:  # of what it inserts, PostgreSQL's driver does not say how many
         return None
-    stored = connection.execute(_STORED, {"id": asked.id}).mappings().one()
     _write(journal, connection, stored, held, asked.now_ms)
     return read(connection, [asked.id])[asked.id]
 
