@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,7 +137,6 @@ class TwoBanks:
 
     network: Network
     members: list[Member]
-    stopped: set[int] = field(default_factory=set)  # peers that a test has stopped
 
 
 @contextlib.contextmanager

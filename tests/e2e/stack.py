@@ -75,6 +75,7 @@ class Stack:
         self.carrier.start()
         for number in range(len(self.gateways)):
             self.wait_for_gateway(number)
+            self.wait_until_signing(number)
 
     def start_ledger(self) -> None:
         start_ledger(self.ledger, self.ledger_port)
@@ -86,6 +87,11 @@ class Stack:
     def wait_for_gateway(self, number: int = 0) -> None:
         self.gateways[number].ready(lambda: fetch(self.gateway_ports[number], "/ready")[0] == 200)
 
+    def wait_until_signing(self, number: int = 0) -> None:
+        """Until it has met the end of the chain, for which the ledger must be there."""
+        port = self.gateway_ports[number]
+        self.gateways[number].ready(lambda: '"payments": "ok"' in fetch(port, "/ready")[1])
+
     def heal(self) -> None:
         """All processes run and answer, whatever a test that failed has left behind."""
         self.ledger.thaw()
@@ -95,6 +101,7 @@ class Stack:
             process.thaw()
             if not process.running:
                 self.start_gateway(number)
+            self.wait_until_signing(number)
 
     def stop(self) -> None:
         for process in self.gateways:
