@@ -8,6 +8,7 @@ and frees what that held. Nothing is signed here and no key comes in.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
@@ -23,9 +24,11 @@ from gateway.desk.listings import Banks
 from gateway.desk.locks import lock_wallets
 from gateway.desk.making import NumberTaken, as_row, store_made, wallets_before
 from gateway.desk.reservations import GuardFailed, Order, reserve
+from gateway.desk.times import to_ms
 from gateway.desk.unclaimed import NOT_TAKEN, Terms
 from menus.effects import JustOpening, Unavailable
 from menus.kinds import Currency, masked_name
+from menus.limits import business_day
 
 LOG = logs.get("placing")
 
@@ -49,8 +52,7 @@ class RefTaken:
 
 def look(
     limits: Limits,
-    now_ms: int,
-    day: str,
+    now: datetime,
     connection: Connection,
     wants: Sequence[Want],
     *,
@@ -58,7 +60,7 @@ def look(
     terms: Terms = NOT_TAKEN,
 ) -> list[Seen]:
     """What is known of these payments."""
-    books = _books_of(limits, now_ms, day, connection, wants)
+    books = _books_of(limits, to_ms(now), business_day(now), connection, wants)
     unclaimed = [want.dest_msisdn for want in wants if want.unclaimed]
     earlier = wallets_before(connection, unclaimed) if unclaimed else {}
     return [_seen(books, banks, want, terms, earlier) for want in wants]
@@ -87,7 +89,6 @@ def _seen(books: Books, banks: Banks, want: Want, terms: Terms, earlier: Mapping
 def place(
     limits: Limits,
     banks: Banks,
-    day: str,
     connection: Connection,
     orders: Sequence[Order],
     *,
@@ -95,7 +96,9 @@ def place(
     terms: Terms = NOT_TAKEN,
 ) -> list[Payment | Refusal | RefTaken]:
     """Store the orders that may be, all or one by one; at most one of each sender."""
-    storing = partial(_place, limits, banks, day, connection, journal=journal, terms=terms)
+    storing = partial(_place, limits, banks, connection, journal=journal, terms=terms)
+    if len({order.day for order in orders}) > 1:  # midnight: each counts on its own day
+        return [_place_alone(connection, storing, order) for order in orders]
     try:
         with connection.begin_nested():
             return storing(orders)
@@ -123,7 +126,6 @@ def _place_alone(
 def _place(
     limits: Limits,
     banks: Banks,
-    day: str,
     connection: Connection,
     orders: Sequence[Order],
     *,
@@ -135,6 +137,7 @@ def _place(
         [account for order in orders for account in (order.src_account, order.want.dest_account)],
     )
     now_ms = max(order.at_ms for order in orders)
+    day = orders[0].day  # and that of all
     books = _books_of(limits, now_ms, day, connection, [order.want for order in orders])
     results: list[Payment | Refusal | RefTaken] = []
     accepted: list[Order] = []

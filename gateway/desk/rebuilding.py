@@ -24,12 +24,10 @@ from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
 from gateway.desk.reservations import GuardFailed, Order, reserve_rebuilt
 from gateway.desk.settlement import Submitted
-from gateway.desk.times import from_ms
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Listing, Wallet, table_of
 from ledger_client.ledger import Block, BlockTransaction, Signed, TransferAsset
 from menus.kinds import Money, Msisdn
-from menus.limits import business_day
 
 LOG = logs.get("rebuilding")
 _WALLET, _LISTING = table_of(Wallet), table_of(Listing)
@@ -78,9 +76,8 @@ def rebuild(
             continue  # nobody's yet: what goes back of it is for `returns` to find out
         try:
             order, beneficiary = _order(transaction, command, numbers, versions, assets)
-            day = business_day(from_ms(transaction.created_time))
             with connection.begin_nested():
-                reserve_rebuilt(journal, connection, limits, ours, [(order, day, beneficiary)])
+                reserve_rebuilt(journal, connection, limits, ours, [(order, beneficiary)])
         except (GuardFailed, IntegrityError, NotExact) as error:
             LOG.error("a payment cannot be written again", tx_hash=transaction.tx_hash, error=error)
             continue

@@ -22,9 +22,11 @@ from gateway.desk.checks import Want
 from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
 from gateway.desk.openings import Opening
+from gateway.desk.times import from_ms
 from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Counter, Holding, Submission, Transfer, table_of
 from ledger_client.ledger import Signed
+from menus.limits import business_day
 
 _HOLDING, _COUNTER = table_of(Holding), table_of(Counter)
 _SUBMISSION, _TRANSFER = table_of(Submission), table_of(Transfer)
@@ -50,6 +52,11 @@ class Order:
     signed: Signed
     at_ms: int
     opening: Opening | None = None  # of the wallet that it makes, whose batch it ends
+
+    @property
+    def day(self) -> str:
+        """The business day that it counts on: that of its time, whenever it gets its commit."""
+        return business_day(from_ms(self.at_ms))
 
 
 # ---- taken
@@ -118,7 +125,7 @@ def reserve(
     """
     limited = [order for order in orders if not order.want.returns]
     counters = [taking for order in limited for taking in _of_counters(books, order)]
-    counters += [_of_making(books.day, order, wallets_per_day) for order in orders if order.opening]
+    counters += [_of_making(order, wallets_per_day) for order in orders if order.opening]
     insert_ignore(connection, Counter, [empty_counter(taking.entry.line) for taking in counters])
     placings = [
         Placing(order, _payment_row(books, order), _held_cap(books, order)) for order in orders
@@ -130,14 +137,13 @@ def reserve_returns(
     journal: Journal,
     connection: Connection,
     ours: Collection[str],
-    day: str,
     orders: Sequence[Order],
 ) -> None:
     """Write returns, as `reserve` does, but they use no limit: everybody has room for his own."""
     placings = [
         Placing(
             order,
-            _transfer_row(order, day, "", 0),
+            _transfer_row(order, "", 0),
             _MINOR_MOST if order.want.dest_account in ours else None,
         )
         for order in orders
@@ -150,15 +156,15 @@ def reserve_rebuilt(
     connection: Connection,
     limits: Limits,
     ours: Collection[str],
-    rebuilt: Sequence[tuple[Order, str, str | None]],  # each with its day and its beneficiary
+    rebuilt: Sequence[tuple[Order, str | None]],  # each with its beneficiary
 ) -> None:
     """Write payments that a block holds already, as `reserve` does: they count beyond any cap."""
     beyond = {"b_cap": _MINOR_MOST, "b_count_cap": _COUNT_MOST}
     placings, counters = list[Placing](), list[Taking]()
-    for order, day, beneficiary in rebuilt:
-        amount = order.want.amount
+    for order, beneficiary in rebuilt:
+        day, amount = order.day, order.want.amount
         bucket, counted = limits.bucket(amount.currency), limits.counted(amount)
-        row = _transfer_row(order, day, bucket, counted) | {"beneficiary": beneficiary}
+        row = _transfer_row(order, bucket, counted) | {"beneficiary": beneficiary}
         cap = _MINOR_MOST if order.want.dest_account in ours else None
         placings.append(Placing(order, row, cap))
         counters += [
@@ -216,16 +222,16 @@ def _of_counters(books: Books, order: Order) -> list[Taking]:
     amount = order.want.amount
     caps = books.limits.counter_caps(books.accounts[order.src_account].tier, amount.currency)
     bucket, counted = books.limits.bucket(amount.currency), books.limits.counted(amount)
-    day = {"b_cap": caps.day, "b_count_cap": caps.count_per_day}
+    today, day = order.day, {"b_cap": caps.day, "b_count_cap": caps.count_per_day}
     month = {"b_cap": caps.month, "b_count_cap": _COUNT_MOST}
     return [
         _of_counter(order, (bucket, period), (counted, 1), guard)
-        for period, guard in ((books.day, day), (books.day[:7], month))
+        for period, guard in ((today, day), (today[:7], month))
     ]
 
 
-def _of_making(day: str, order: Order, most: int) -> Taking:
-    return _of_counter(order, (MADE, day), (0, 1), {"b_cap": 0, "b_count_cap": most})
+def _of_making(order: Order, most: int) -> Taking:
+    return _of_counter(order, (MADE, order.day), (0, 1), {"b_cap": 0, "b_count_cap": most})
 
 
 def _of_counter(
@@ -275,12 +281,12 @@ def _held_cap(books: Books, order: Order) -> int | None:
 def _payment_row(books: Books, order: Order) -> dict[str, Any]:
     amount = order.want.amount
     if order.want.returns:
-        return _transfer_row(order, books.day, "", 0)
+        return _transfer_row(order, "", 0)
     bucket, counted = books.limits.bucket(amount.currency), books.limits.counted(amount)
-    return _transfer_row(order, books.day, bucket, counted)
+    return _transfer_row(order, bucket, counted)
 
 
-def _transfer_row(order: Order, day: str, bucket: str, counted: int) -> dict[str, Any]:
+def _transfer_row(order: Order, bucket: str, counted: int) -> dict[str, Any]:
     want = order.want
     return {
         "ref": order.ref,
@@ -296,7 +302,7 @@ def _transfer_row(order: Order, day: str, bucket: str, counted: int) -> dict[str
         "amount": want.amount.minor,
         "bucket": bucket,
         "counted": counted,
-        "business_day": day,
+        "business_day": order.day,
         "channel": want.channel,
         "state": "signed",
         "created_at": order.at_ms,

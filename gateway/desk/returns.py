@@ -41,7 +41,6 @@ from gateway.vault import DoesNotOpen, Sealed, Vault
 from ledger_client.keys import SigningKey
 from ledger_client.transaction import build
 from menus.kinds import Currency, Money, Msisdn
-from menus.limits import business_day
 
 LOG = logs.get("returns")
 EVERY_S: Final = 60.0
@@ -141,8 +140,7 @@ class Returns:
                 return
             after = found[-1].account_id
             going = [one for one in map(self._sign, found) if one]
-            day = business_day(self._clock.now())
-            place_now = partial(place, self._journal, self._limits, day)
+            place_now = partial(place, self._journal, self._limits)
             for begun in await self._sql.run(place_now, going):
                 self._tell(begun)
 
@@ -264,7 +262,6 @@ def _find(connection: Connection, asked: Asked) -> list[Overdue]:
 def place(
     journal: Journal,
     limits: Limits,
-    day: str,
     connection: Connection,
     items: Sequence[GoingBack],
 ) -> list[Begun]:
@@ -273,14 +270,14 @@ def place(
     ours = lock_wallets(connection, {*dests, *(item.account_id for item in items)})
     begun = []
     for item in items:
-        books = open_books_of_accounts(connection, limits, day, sorted(dests))
+        books = open_books_of_accounts(connection, limits, item.orders[0].day, sorted(dests))
         try:
             with connection.begin_nested():
                 if not begin_return(
                     connection, item.account_id, item.key_version, item.backs, item.at_ms
                 ):
                     raise GuardFailed  # noqa: TRY301 - what it has changed is undone
-                reserve_returns(journal, connection, ours, day, item.orders)
+                reserve_returns(journal, connection, ours, item.orders)
         except (GuardFailed, IntegrityError):  # also a ref that is taken: the next sweep has others
             begun.append(Begun())
             continue

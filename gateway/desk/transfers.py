@@ -58,7 +58,6 @@ from menus.effects import (
     Unconfirmed,
 )
 from menus.kinds import Currency, Money, Msisdn, Pin
-from menus.limits import business_day
 
 LOG = logs.get("transfers")
 SIGNINGS_MOST: Final = 5  # a ref of 40 random bits that is taken is rare; twice is no accident
@@ -116,13 +115,12 @@ class Transfers:
         self._assets = assets
         self._look: Batcher[Want, Seen] = Batcher(
             lambda wants: sql.run(
-                partial(look, limits, to_ms(clock.now()), self._day(), banks=banks, terms=terms),
-                wants,
+                partial(look, limits, clock.now(), banks=banks, terms=terms), wants
             )
         )
         self._place: Batcher[Order, Payment | Refusal | RefTaken] = Batcher(
             lambda orders: sql.run(
-                partial(place, limits, banks, self._day(), journal=journal, terms=terms), orders
+                partial(place, limits, banks, journal=journal, terms=terms), orders
             ),
             key=lambda order: order.src_account,
         )
@@ -247,9 +245,6 @@ class Transfers:
 
     def _left_s(self, origin: Origin) -> float:
         return origin.deadline - self._clock.monotonic()
-
-    def _day(self) -> str:
-        return business_day(self._clock.now())
 
 
 def _want(effect: Asked, origin: Origin) -> Want:

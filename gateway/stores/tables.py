@@ -261,7 +261,7 @@ class Transfer(SQLModel, table=True):
     amount: int = Field(sa_column=_big())
     bucket: str  # the counter it used (none when it gives money back: empty) …
     counted: int = Field(sa_column=_big())  # … and by how much
-    business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was reserved
+    business_day: str  # "2026-11-22" in Asia/Phnom_Penh, when it was signed
     channel: str  # ussd | sms | return
     state: str = "signed"
     created_at: int = Field(sa_column=_big())  # ms

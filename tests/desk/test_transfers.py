@@ -333,6 +333,55 @@ async def test_what_is_rejected_after_midnight_goes_back_to_the_day_it_came_from
     assert set((await counters(sql, DARA)).values()) == {(0, 0)}
 
 
+class Busy:
+    """A store in which payments are looked at, and placed only when `free` is set."""
+
+    def __init__(self, sql) -> None:
+        self.sql, self.free = sql, asyncio.Event()
+        self.looked, self.places = 0, 0
+
+    async def run(self, operation, items, **how):
+        if getattr(operation, "func", None) is place:
+            self.places += 1
+            await self.free.wait()
+        result = await self.sql.run(operation, items, **how)
+        self.looked += len(items)
+        return result
+
+    async def has_looked(self, count: int) -> bool:
+        return self.looked >= count
+
+
+async def test_payments_of_one_commit_count_each_on_the_day_it_was_signed(sql, ledger):
+    clock = FakeClock(datetime(2026, 11, 30, 16, 59, 59, 999_000, tzinfo=UTC))
+    for one in (DARA, BORA, THIDA):
+        await person(sql, one, ledger, riel=400_000)
+    ledger.auto = False
+    busy = Busy(sql)
+    desk = Desk(busy, ledger, clock, any_pin=True)
+    first = asyncio.ensure_future(desk.pay(THIDA, DARA, khr(100), wait_s=0.1))
+    await eventually(lambda: busy.has_looked(1))
+    await clock.advance(0)
+    before = asyncio.ensure_future(desk.pay(DARA, THIDA, khr(5_000), wait_s=0.1))
+    await eventually(lambda: busy.has_looked(2))
+    await clock.advance(0.001)
+    after = asyncio.ensure_future(desk.pay(BORA, THIDA, khr(700), wait_s=0.1))
+    await eventually(lambda: busy.has_looked(3))
+    await clock.advance(0)
+    busy.free.set()
+    for paid in await asyncio.gather(first, before, after):
+        assert isinstance(paid, InProgress)
+    assert busy.places == 2
+    assert await counters(sql, DARA) == {
+        ("KHR", "2026-11-30"): (5_000, 1),
+        ("KHR", "2026-11"): (5_000, 1),
+    }
+    assert await counters(sql, BORA) == {
+        ("KHR", "2026-12-01"): (700, 1),
+        ("KHR", "2026-12"): (700, 1),
+    }
+
+
 async def test_without_the_ledger_a_payment_is_in_progress_and_settles_when_it_is_back(
     desk, sql, clock, ledger
 ):

@@ -1,6 +1,7 @@
 """Sessions of which every callback comes one to five times at once, over all gateways of a stack.
 
 All of one callback's answers must be equal to the byte, and each payment agreed to is paid once.
+On a busy machine one gateway may send a dial away that the other has answered: nothing was done.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from payers import Payer, payers
 PHONES = 24
 TIMES_MOST = 5
 PAYING = 0.4  # of sessions; the others look
+CROWDED = "END Many people are dialling now. Nothing was done."
 Say = Callable[[str], None]
 
 
@@ -46,10 +48,16 @@ class Repeater(Payer):
             )
         )
         self.callbacks += times
+        if not self.phone.text:
+            answers = [one for one in answers if not _is_sent_away(one)] or answers
         heard = {(answer.status, answer.body) for answer in answers}
         if len(heard) > 1:
             self.unequal.append(f"{self.phone.number}: {sorted(heard)}")
         return answers[0]
+
+
+def _is_sent_away(answer: Answer) -> bool:
+    return answer.body.startswith(CROWDED)
 
 
 async def repeat(town: Town, sessions: int, *, say: Say = lambda _: None) -> Repeated:
