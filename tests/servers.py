@@ -13,7 +13,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,16 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from ports import quiet_port
 
 START_S = 60.0
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Run:
@@ -108,7 +100,7 @@ def postgres(folder: Path) -> Iterator[str]:
     command = [binaries / "initdb", "-D", place / "data", "--username=gateway", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
     subprocess.run(command, check=True, **quiet)
-    port = free_port()
+    port = quiet_port()
     options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
     # Tests kill gateways, never this server: it need not survive a power cut.
     options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

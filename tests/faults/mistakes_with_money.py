@@ -280,7 +280,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mistake("a business day of Greenwich", seed=0)
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transfers, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
+    patch.setattr(reservations, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
 
 
 @mistake("the cap of SMS is for USSD only", seed=14)

@@ -86,8 +86,7 @@ def _limits_hold(history: History) -> Iterator[str]:
         if not caps["least"] <= row["amount"] <= most:
             yield f"{row['ref']} is of {row['amount']}"
         made = datetime.fromtimestamp(row["created_at"] / 1000, PHNOM_PENH)
-        near = {str((made + timedelta(seconds=s)).date()) for s in (-8, 0, 8)}
-        if row["business_day"] not in near and not history.of("night"):
+        if row["business_day"] != str(made.date()):
             yield f"{row['ref']} of {made} was counted on {row['business_day']}"
     yield from _room(history)
 

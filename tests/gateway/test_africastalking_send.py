@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
-from servers import free_port
+from ports import quiet_port
 
 from gateway.carriers import africastalking
 from gateway.carriers.africastalking import AfricasTalking
@@ -146,7 +146,7 @@ async def test_a_json_answer_with_a_charset_is_read_too(rest):
 
 
 async def test_where_nobody_listens_nothing_was_sent():
-    carrier = carrier_at(f"http://127.0.0.1:{free_port()}")
+    carrier = carrier_at(f"http://127.0.0.1:{quiet_port()}")
     assert await fate(carrier) is SendFailed
     await carrier.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from servers import free_port
+from ports import quiet_port
 
 from gateway.clock import system_entropy
 from gateway.config import Settings, SettingsError
@@ -29,8 +29,8 @@ def settings(tmp_path: Path, sqlite_url: str) -> Settings:
         env="development",
         callback_secret="local",
         database_url=sqlite_url,
-        port=free_port(),
-        ledger_peers=(f"127.0.0.1:{free_port()}",),
+        port=quiet_port(),
+        ledger_peers=(f"127.0.0.1:{quiet_port()}",),
         opener_key_file=tmp_path / "opener.key",
         kek_file=tmp_path / "kek.toml",
     )
@@ -83,7 +83,7 @@ async def test_one_port_says_everything(settings):
 
 
 async def test_with_a_port_for_operators_the_carriers_port_says_only_that_it_lives(settings):
-    settings = settings.model_copy(update={"admin_port": free_port()})
+    settings = settings.model_copy(update={"admin_port": quiet_port()})
     async with serving(settings) as http:
         assert await statuses(http, settings.port) == {
             "/health": 200,

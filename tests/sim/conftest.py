@@ -3,10 +3,7 @@
 It is a legitimate peer: the network must drive any such application, not only our gateway.
 """
 
-import contextlib
 import itertools
-import random
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from desk_page import CHROMIUM
 from going import going
 from playwright.async_api import async_playwright
+from ports import quiet_ports
 
 from sim.africastalking import RestApi
 from sim.callbacks import Poster
@@ -188,13 +186,5 @@ async def browser():
 @pytest.fixture
 def ports():
     """Three free ones, of simulator, gateway, ledger, and room behind the last two for more."""
-    while True:
-        first = random.SystemRandom().randrange(12_000, 32_000)  # nobody's outgoing connection
-        with contextlib.ExitStack() as sockets:
-            try:
-                for port in range(first, first + 7):
-                    one = sockets.enter_context(socket.socket())
-                    one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first, first + 1, first + 3
+    first = quiet_ports()[0]
+    return first, first + 1, first + 3

