@@ -98,6 +98,7 @@ def _coverage(process: str | None = None) -> Coverage:
     )
     for line in NEVER:
         coverage.exclude(line)
+    coverage.set_option("run:disable_warnings", ["no-data-collected"])  # pytest-xdist's controller
     return coverage
 
 

@@ -5,6 +5,7 @@ runs in every test run; here is how much is asked of it, and how that is said.
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,7 @@ NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "pair": "two processes"}
 def real_processes(effort: Effort) -> Iterator[Row]:
     """All of them, on one ground."""
     logs.set_up("warning")
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a killed client hangs up
     effort.say("real processes: making people, a ledger and a database")
     with levelled(LIMITED) as ground:
         for measure in MEASURES:
