@@ -43,6 +43,7 @@ from menus.limits import Caps, Used
 
 MADE = "made"  # the bucket that counts wallets a sender's payments have made
 RECENT_MS = 10 * 60 * 1000  # within it an equal payment is asked about again
+TURN_MS = 24 * 60 * 60 * 1000  # within it a turn that has paid is known again
 
 _WALLET, _SUBSCRIBER = table_of(Wallet), table_of(Subscriber)
 _HOLDING, _COUNTER, _TRANSFER = table_of(Holding), table_of(Counter), table_of(Transfer)
@@ -85,6 +86,7 @@ class Payment(NamedTuple):
 
     ref: str
     intent_id: str
+    turn_key: str
     tx_hash: str
     src_account: str
     src_msisdn: str
@@ -172,7 +174,14 @@ _senders = listed("accounts")
 _RECENT = union_all(
     *(_payments.select_from(_senders).where(lately) for lately in paid_lately(_senders.c.value))
 )
-_BY_INTENT = _payments.where(_TRANSFER.c.intent_id.in_(select(listed("intents").c.value)))
+_PAID = union_all(
+    _payments.where(_TRANSFER.c.intent_id.in_(select(listed("intents").c.value))),
+    _payments.where(
+        _TRANSFER.c.turn_key != "",
+        _TRANSFER.c.turn_key.in_(select(listed("turns").c.value)),
+        _TRANSFER.c.created_at > bindparam("since", type_=BigInteger),
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -186,7 +195,7 @@ class Books:
     holdings: dict[tuple[str, str], Held] = field(default_factory=dict)  # by account, currency
     counted: dict[tuple[str, str], Counted] = field(default_factory=dict)  # by account, bucket
     recent: dict[str, list[Payment]] = field(default_factory=dict)  # by sender, newest first
-    intents: dict[str, Payment] = field(default_factory=dict)
+    paid: dict[str, Payment] = field(default_factory=dict)  # by intent, and by turn
     disputes: dict[str, DisputeRow] = field(default_factory=dict)  # by id, of payments given back
     elsewhere: set[Listed] = field(default_factory=set)  # payees' wallets at other banks
     strangers: dict[str, str] = field(default_factory=dict)  # number by other banks' account
@@ -239,12 +248,9 @@ def open_books(
     senders: Sequence[str],
     *,
     payees: Sequence[str] = (),
-    intents: Sequence[str] = (),
 ) -> Books:
     """Read what is known of these numbers: all of a sender, a payee's wallet and holdings."""
     books = Books(limits, day)
-    if intents:
-        books.intents = read_payments(connection, intents)
     everyone = in_list({*senders, *payees})
     _add_wallets(books, connection.execute(_WALLETS, {"msisdns": everyone}))
     if payees:
@@ -282,10 +288,20 @@ def read_languages(connection: Connection, msisdns: Sequence[str]) -> dict[str, 
     return {msisdn: language for msisdn, language in rows}  # noqa: C416 - rows are not pairs to mypy
 
 
-def read_payments(connection: Connection, intents: Sequence[str]) -> dict[str, Payment]:
-    """The payments of these intents."""
-    rows = connection.execute(_BY_INTENT, {"intents": in_list(intents)})
-    return {row.intent_id: Payment(*row) for row in rows}
+def read_paid(
+    connection: Connection, intents: Iterable[str], turns: Iterable[str], now_ms: int
+) -> dict[str, Payment]:
+    """What these intents have paid, and these turns within a day, whatever their intent was.
+
+    A session that is lost and repeated from its first callback on has new intents and the same
+    turns. Not for ever: some carriers count their sessions from zero again.
+    """
+    asked = {"intents": in_list(intents), "turns": in_list(turns), "since": now_ms - TURN_MS}
+    paid: dict[str, Payment] = {}
+    for row in connection.execute(_PAID, asked):
+        payment = Payment._make(row)
+        paid[payment.intent_id] = paid[payment.turn_key] = payment
+    return paid
 
 
 def _add_wallets(books: Books, rows: Iterable[Row[Any]]) -> None:

@@ -45,6 +45,7 @@ class Want:
     """A payment as asked for; it holds no PIN."""
 
     intent: str
+    turn_key: str  # Origin.turn_key; empty: no turn asks for it
     sender: Msisdn
     to: PaidTo | None  # None: what goes back to an account whose number we do not know
     dest_account: str  # of the wallet shown to the sender, or of the bank that takes it

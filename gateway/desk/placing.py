@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway import logs
 from gateway.desk import dispute_reads, dispute_rows
-from gateway.desk.books import Books, Payment, open_books
+from gateway.desk.books import Books, Payment, open_books, read_paid
 from gateway.desk.checks import Refusal, Want, no_room, refused
 from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
@@ -67,7 +67,7 @@ def look(
 
 
 def _seen(books: Books, banks: Banks, want: Want, terms: Terms, earlier: Mapping[str, int]) -> Seen:
-    payment = books.intents.get(want.intent)
+    payment = _paid(books, want)
     sender = books.wallets.get(want.sender.e164)
     dest = payment.dest_account if payment else want.dest_account
     if not dest and want.dest_msisdn in books.wallets:
@@ -142,7 +142,7 @@ def _place(
     results: list[Payment | Refusal | RefTaken] = []
     accepted: list[Order] = []
     for order in orders:
-        answer = books.intents.get(order.want.intent) or _refused(books, banks, order, terms)
+        answer = _paid(books, order.want) or _refused(books, banks, order, terms)
         if answer is None:
             answer = _payment(order)
             if order.opening:
@@ -188,11 +188,17 @@ def _books_of(
         day,
         [want.sender.e164 for want in wants],
         payees=[want.dest_msisdn for want in wants if want.dest_msisdn],
-        intents=[want.intent for want in wants],
     )
+    intents, turns = [want.intent for want in wants], [want.turn_key for want in wants]
+    books.paid = read_paid(connection, intents, turns, now_ms)
     if returns := [want.intent for want in wants if want.returns]:
         books.disputes = dispute_reads.to_answer(connection, returns)
     return books
+
+
+def _paid(books: Books, want: Want) -> Payment | None:
+    """What this intent has paid already, or this turn with another."""
+    return books.paid.get(want.intent) or books.paid.get(want.turn_key)
 
 
 def _payment(order: Order) -> Payment:
@@ -200,6 +206,7 @@ def _payment(order: Order) -> Payment:
     return Payment(
         order.ref,
         want.intent,
+        want.turn_key,
         order.signed.tx_hash,
         order.src_account,
         want.sender.e164,

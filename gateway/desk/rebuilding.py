@@ -109,6 +109,7 @@ def _order(
     to = numbers.get(command.dest)
     want = Want(
         f"rebuilt {transaction.tx_hash}",
+        f"rebuilt/{transaction.tx_hash}",
         Msisdn(numbers[command.src]),
         Msisdn(to) if to else None,
         command.dest,
@@ -118,5 +119,4 @@ def _order(
     )
     signed = Signed(transaction.tx_hash, "", transaction.created_time, b"")
     at_ms, version = transaction.created_time, versions[command.src]
-    turn_key = f"rebuilt/{transaction.tx_hash}"
-    return Order(want, ref, turn_key, command.src, version, signed, at_ms), beneficiary
+    return Order(want, ref, command.src, version, signed, at_ms), beneficiary

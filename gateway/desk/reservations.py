@@ -46,7 +46,6 @@ class Order:
 
     want: Want
     ref: str
-    turn_key: str
     src_account: str
     key_version: int  # of the key that signed
     signed: Signed
@@ -291,7 +290,7 @@ def _transfer_row(order: Order, bucket: str, counted: int) -> dict[str, Any]:
     return {
         "ref": order.ref,
         "intent_id": want.intent,
-        "turn_key": order.turn_key,
+        "turn_key": want.turn_key,
         "tx_hash": order.signed.tx_hash,
         "src_account": order.src_account,
         "dest_account": want.dest_account,

@@ -167,6 +167,7 @@ class Returns:
         number = wallet.numbers.get(due.src_account)
         want = Want(
             f"return/{ref}",
+            "",
             Msisdn(wallet.number),
             Msisdn(number) if number else None,
             due.src_account,
@@ -176,7 +177,7 @@ class Returns:
         )
         command = command_of(want, due.account_id, ref, self._assets)
         signed = build(due.account_id, [command], at_ms, key=key)
-        return Order(want, ref, "", due.account_id, wallet.sealed.key_version, signed, at_ms)
+        return Order(want, ref, due.account_id, wallet.sealed.key_version, signed, at_ms)
 
     def _tell(self, begun: Begun) -> None:
         if not begun.refs:

@@ -184,14 +184,14 @@ class Transfers:
         for _ in range(SIGNINGS_MOST):
             if self._left_s(origin) <= 0:
                 return Unavailable()  # its turn was answered without it: it must not pay now
-            order = self._sign(want, opened, origin, earlier)
+            order = self._sign(want, opened, earlier)
             placed = await self._commit(order, origin)
             if not isinstance(placed, RefTaken):
                 return placed
         LOG.error("every ref is taken: is the source of chance broken?")
         return Unavailable()
 
-    def _sign(self, want: Want, opened: Opened, origin: Origin, earlier: int) -> Order:
+    def _sign(self, want: Want, opened: Opened, earlier: int) -> Order:
         src_account, key_version = opened.account_id, opened.sealed.key_version
         ref = fresh_ref(self._entropy)
         at_ms = to_ms(self._clock.now())
@@ -208,7 +208,7 @@ class Transfers:
         else:
             creator, commands, _, key = pay(want.dest_account)
             signed, opening = build(creator, commands, at_ms, key=key), None
-        return Order(want, ref, origin.turn_key, src_account, key_version, signed, at_ms, opening)
+        return Order(want, ref, src_account, key_version, signed, at_ms, opening)
 
     async def _commit(
         self, order: Order, origin: Origin
@@ -251,6 +251,7 @@ def _want(effect: Asked, origin: Origin) -> Want:
     if isinstance(effect, GiveBack):
         return Want(
             effect.dispute,
+            origin.turn_key,
             origin.msisdn,
             effect.to,
             effect.account_id,
@@ -265,6 +266,7 @@ def _want(effect: Asked, origin: Origin) -> Want:
         dest_account = SETTLEMENT + effect.to.bank.domain
     return Want(
         effect.intent,
+        origin.turn_key,
         origin.msisdn,
         effect.to,
         dest_account,

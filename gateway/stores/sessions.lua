@@ -4,7 +4,8 @@
 --   k name of the session   v version   r record     c text length of the last finished turn
 --   w worker   u lease until, ms   n its text length     t a turn was heard and has no record
 --   f worker that stored the record
---   o name of the session it ended      p that one's record, until the first finish
+--   o names of those it ended, the last one first, a line each
+--   p that one's record, until the first finish
 -- ARGV holds seven values per call: operation, name, worker, and four of the operation's own.
 -- Time is the server's: the one clock that all gateways share.
 
@@ -12,10 +13,24 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local LINGER = 60000 -- a fresh session outlives its first lease by this, for a take-over
 
+local ENDED_MOST = 8 -- as in sessions.py
 local MISSING = {'missing', 0, false, false, false}
 
 local function held(worker, lease_until)
   return worker and now < tonumber(lease_until)
+end
+
+local function is_ended(name, ended)
+  return ended and string.find('\n' .. ended .. '\n', '\n' .. name .. '\n', 1, true)
+end
+
+local function with_ended(name, ended)
+  local names, count = name, 1
+  for older in string.gmatch(ended or '', '[^\n]+') do
+    if count == ENDED_MOST then break end
+    names, count = names .. '\n' .. older, count + 1
+  end
+  return names
 end
 
 local calls = {}
@@ -26,9 +41,9 @@ function calls.claim(key, name, worker, length, lease, create)
   local lease_until = string.format('%.0f', now + lease) -- '%d' is 32 bits on some platforms
   length, n = tonumber(length), tonumber(n)
   if k ~= name then
-    if create == '0' or o == name then return MISSING end
+    if create == '0' or is_ended(name, o) then return MISSING end
     p = r or p
-    if k and k ~= '' then o = k end
+    if k and k ~= '' then o = with_ended(k, o) end
     redis.call('HDEL', key, 'r', 'c', 'f', 't', 'p', 'o')
     v, r, t = '0', false, false
     redis.call('HSET', key, 'k', name, 'v', '0')
@@ -67,14 +82,15 @@ function calls.advance(key, name, worker, record, ttl, length, after)
 end
 
 function calls.release(key, name, worker)
-  local k, v, w, p = unpack(redis.call('HMGET', key, 'k', 'v', 'w', 'p'))
+  local k, v, w, p, o = unpack(redis.call('HMGET', key, 'k', 'v', 'w', 'p', 'o'))
   if k ~= name or w ~= worker then return 0 end
-  if v == '0' and not p then
+  if v == '0' and not p and not o then
     redis.call('DEL', key)
     return 1
   end
   redis.call('HDEL', key, 'w', 'u', 'n')
-  if v == '0' then redis.call('HSET', key, 'k', '', 'r', p) end
+  if v == '0' then redis.call('HSET', key, 'k', '') end
+  if v == '0' and p then redis.call('HSET', key, 'r', p) end
   return 1
 end
 

@@ -12,8 +12,10 @@ The record is opaque bytes. Everything expires. Both stores (memory, Redis) foll
     the first finish on it is "claimed".
 3.  A fresh session ends the number's older one in the same step: that one's record comes back as
     `previous`, its finish fails, and a late repeat of its first callback is "missing" even with
-    `create`, so that it cannot end its successor.
-4.  A fresh session that is released disappears; what was `previous` stays so for the next one.
+    `create`, so that it cannot end its successor, nor be had twice. So are those of the last
+    `ENDED_MOST` that the number had.
+4.  A fresh session that is released disappears; what was `previous` stays so for the next one,
+    and what was ended stays ended.
 5.  A session's text only grows, so a claim brings the length of the text it is for. Of equal texts
     one is claimed and the others are "busy". A text that is shorter than the one under way, or no
     longer than the last finished one, is a late repeat: "busy" too, for a record that is there.
@@ -29,6 +31,7 @@ from typing import Literal, NamedTuple, Protocol
 from gateway.clock import Clock
 
 SETTING = "GATEWAY_REDIS_URL"
+ENDED_MOST = 8  # as in sessions.lua
 
 State = Literal["fresh", "claimed", "busy", "missing"]
 

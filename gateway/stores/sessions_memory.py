@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from gateway.clock import Clock
-from gateway.stores.sessions import MISSING, Claim, SessionKey
+from gateway.stores.sessions import ENDED_MOST, MISSING, Claim, SessionKey
 
 SESSIONS_MOST = 200_000
 SWEEP_MOST = 4  # per claim: more than come in, so the room is bounded by what is alive
@@ -22,8 +22,8 @@ class _Session:
 
     name: str
     expires: float
-    older: str = ""  # the session that this one ended
-    previous: bytes | None = None  # … and its record, until the first finish
+    ended: tuple[str, ...] = ()  # the number's older sessions, the last one first
+    previous: bytes | None = None  # … and that one's record, until the first finish
     version: int = 0
     record: bytes | None = None
     stored_by: str | None = None
@@ -65,7 +65,7 @@ class MemorySessions:
         self._sweep(now)
         session = self._alive(key.msisdn, now)
         if session is None or session.name != key.name:
-            if not create or (session is not None and session.older == key.name):
+            if not create or (session is not None and key.name in session.ended):
                 return MISSING
             session = self._succeed(session, key)
         elif session.repeats(length):
@@ -115,7 +115,7 @@ class MemorySessions:
             return
         session.let_go()
         if session.version == 0:
-            if session.previous is None:
+            if session.previous is None and not session.ended:
                 del self._of_number[key.msisdn]
             else:
                 session.name, session.record = "", session.previous
@@ -151,7 +151,7 @@ class MemorySessions:
     def _succeed(self, older: _Session | None, key: SessionKey) -> _Session:
         session = _Session(key.name, expires=0.0)
         if older is not None:
-            session.older = older.name or older.older
+            session.ended = tuple(filter(None, (older.name, *older.ended)))[:ENDED_MOST]
             session.previous = older.previous if older.record is None else older.record
             session.expires = older.expires
             older.let_go()

@@ -246,11 +246,19 @@ class Transfer(SQLModel, table=True):
     __table_args__ = (
         Index("transfer_of_sender", "src_account", "created_at"),
         Index("transfer_of_sender_in_state", "src_account", "state", "created_at"),
+        Index(
+            "transfer_of_turn",
+            "turn_key",
+            "business_day",
+            unique=True,
+            sqlite_where=Column("turn_key") != "",
+            postgresql_where=Column("turn_key") != "",
+        ),
     )
 
     ref: str = Field(primary_key=True)  # what people are told; also the ledger description
     intent_id: str = Field(unique=True)
-    turn_key: str
+    turn_key: str  # Origin.turn_key; empty for what no turn asked for
     tx_hash: str = Field(unique=True)
     src_account: str
     dest_account: str = Field(index=True)

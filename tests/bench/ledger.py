@@ -306,6 +306,7 @@ def _order(height: int, number: int) -> Order:
     to = Msisdn(f"+{dest.partition('@')[0]}")
     want = Want(
         ref,
+        ref,
         Msisdn(f"+{src.partition('@')[0]}"),
         to,
         dest,
@@ -315,7 +316,7 @@ def _order(height: int, number: int) -> Order:
     )
     tx_hash = sha3_256(ref.encode()).hexdigest()
     signed = Signed(tx_hash, tx_hash, _NOW_MS, b"t" * 200)
-    return Order(want, ref, ref, src, 1, signed, _NOW_MS)
+    return Order(want, ref, src, 1, signed, _NOW_MS)
 
 
 def _command(order: Order) -> TransferAsset:

@@ -95,7 +95,7 @@ async def test_every_deleted_money_row_is_found(desk, sql, name):
 INVENTED = {
     HOLDING: {"account_id": account(BORA), "currency": "KHR", "settled": 1, "movement": 0},
     COUNTER: {"period": "2026-10-01"},
-    TRANSFER: {"ref": "INVENTED", "intent_id": "other", "tx_hash": "ab" * 32},
+    TRANSFER: {"ref": "INVENTED", "intent_id": "other", "turn_key": "other", "tx_hash": "ab" * 32},
     RECEIPT: {"tx_hash": "ab" * 32},
     MOVEMENT: {"number": 1000},
 }

@@ -192,6 +192,46 @@ async def test_nobody_elses_intent_is_told(desk):
         assert await desk.pay(THIDA, DARA, khr(5_000), intent="one") == Unavailable()
 
 
+async def test_a_turn_that_has_paid_pays_no_more_under_another_intent(desk, ledger, sql):
+    """As when its session was lost, and the carrier repeats all of its callbacks."""
+    async with desk.running():
+        turn = desk.origin(DARA)
+        first = await desk.pay(DARA, THIDA, khr(5_000), intent="one", origin=turn)
+        assert isinstance(first, Committed)
+        assert await desk.pay(DARA, THIDA, khr(5_000), intent="two", origin=turn) == first
+        ledger.refuse_all = True
+        turn = desk.origin(DARA)
+        refused = await desk.pay(DARA, THIDA, khr(700), intent="three", origin=turn)
+        assert isinstance(refused, Rejected)
+        ledger.refuse_all = False
+        assert await desk.pay(DARA, THIDA, khr(700), intent="four", origin=turn) == refused
+    assert len(await fetch(sql, TRANSFER)) == 2
+
+
+async def test_one_turn_repeated_at_two_processes_under_two_intents_pays_once(sql, clock, ledger):
+    await person(sql, DARA, ledger, riel=400_000)
+    await person(sql, THIDA, ledger)
+    one, two = (Desk(sql, ledger, clock, seed=seed, any_pin=True) for seed in ("one", "two"))
+    turn = one.origin(DARA)
+    async with one.running(), two.running():
+        told = await asyncio.gather(
+            one.pay(DARA, THIDA, khr(5_000), intent="one", origin=turn),
+            two.pay(DARA, THIDA, khr(5_000), intent="two", origin=turn),
+        )
+    assert len(await fetch(sql, TRANSFER)) == 1
+    assert len({answer.ref for answer in told}) == 1
+
+
+async def test_a_day_later_the_same_turn_is_another(desk, clock, sql):
+    """Some carriers count their sessions from zero again."""
+    async with desk.running():
+        turn = desk.origin(DARA, wait_s=2 * 86_400)
+        await desk.pay(DARA, THIDA, khr(5_000), intent="one", origin=turn)
+        await clock.advance(86_400)
+        await desk.pay(DARA, THIDA, khr(5_000), intent="two", origin=turn)
+    assert len(await fetch(sql, TRANSFER)) == 2
+
+
 async def test_an_equal_payment_within_ten_minutes_is_asked_about(desk, clock):
     async with desk.running():
         first = await desk.pay(DARA, THIDA, khr(5_000))

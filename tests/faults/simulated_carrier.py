@@ -64,7 +64,10 @@ class Network:
             return None
         task = process.run(call(process.gateway))
         await asyncio.wait({task}, timeout=ANSWER_S)
-        if not task.done() or task.cancelled():
+        if not task.done():
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
+            return None
+        if task.cancelled():
             return None
         if task.exception() is not None:
             return None  # the carrier is told of a fault, and tries again

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from clocks import FakeClock
 
-from gateway.stores.sessions import Claim, SessionKey, Sessions, open_sessions
+from gateway.stores.sessions import ENDED_MOST, Claim, SessionKey, Sessions, open_sessions
 from gateway.stores.sessions_redis import RedisSessions
 
 A = SessionKey("+85512345601", "africastalking", "ATUid_1")
@@ -198,6 +198,35 @@ async def test_a_late_repeat_of_the_older_sessions_start_does_not_end_the_newer(
     await claim(sessions, REDIAL)
     assert await claim(sessions, A, create=True) == Claim("missing")
     assert await finish(sessions, REDIAL)
+
+
+async def test_none_of_the_last_sessions_is_had_twice(sessions):
+    keys = [SessionKey(A.msisdn, A.carrier, f"ATUid_{n}") for n in range(ENDED_MOST + 2)]
+    for key in keys:
+        assert (await claim(sessions, key)).state == "fresh"
+        assert await finish(sessions, key)
+    forgotten, *ended, last = keys
+    for key in ended:
+        assert await claim(sessions, key, worker="two") == Claim("missing")
+    assert (await claim(sessions, last, worker="two", length=1)).state == "claimed"
+    assert (await claim(sessions, forgotten, worker="two")).state == "fresh"
+
+
+async def test_a_name_that_is_part_of_an_ended_one_is_another(sessions):
+    await claim(sessions, REDIAL)
+    await finish(sessions, REDIAL)
+    await claim(sessions)
+    await finish(sessions)
+    for name in ("ATUid_", "TUid_2", "%w+"):
+        assert (await claim(sessions, A._replace(session=name), worker=name)).state == "fresh"
+
+
+async def test_a_released_redial_leaves_the_ended_sessions_ended(sessions):
+    await claim(sessions)
+    await claim(sessions, REDIAL)
+    await sessions.release(REDIAL, worker="one")
+    assert await claim(sessions, A, worker="two") == Claim("missing")
+    assert await claim(sessions, REDIAL, worker="two") == Claim("fresh")
 
 
 async def test_redials_that_never_got_a_page_keep_the_last_record(sessions):
