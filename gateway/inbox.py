@@ -13,24 +13,26 @@ costs no PIN attempt. An SMS that its carrier cannot hand over (`Unheard`) is co
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, select, update
 
 from gateway import logs
 from gateway.batch import Batcher
 from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.clock import Clock, Entropy
 from gateway.codes import Macs, code_mac, fresh_code, is_code
+from gateway.housekeeping import HEARD
 from gateway.messages import CODE_MS, Outgoing, enqueue, replies_since
 from gateway.meters import Meters
 from gateway.origin import Origin
 from gateway.stores.dialects import in_list, insert_ignore, listed, upsert
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Challenge as ChallengeRow
-from gateway.stores.tables import Heard, table_of
+from gateway.stores.tables import Heard, Transfer, table_of
 from gateway.turn import FactsOf, Handle
 from menus.effects import Committed
 from menus.facts import Facts
@@ -39,8 +41,9 @@ from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 LOG = logs.get("inbox")
 WRONG_CODES_MOST: Final = 3
 HOUR_MS: Final = 60 * 60 * 1000
+HEARD_MS: Final = HEARD // timedelta(milliseconds=1)
 
-_heard, _challenge = table_of(Heard), table_of(ChallengeRow)
+_heard, _challenge, _transfer = table_of(Heard), table_of(ChallengeRow), table_of(Transfer)
 _KNOWN: Final = select(_heard.c.carrier, _heard.c.message_id).where(
     _heard.c.message_id.in_(select(listed("messages").c.value))
 )
@@ -55,6 +58,11 @@ _CHALLENGES: Final = (
     .where(_alive)
     .order_by(_challenge.c.form, _challenge.c.dispute)
     .with_for_update()
+)
+_PAID: Final = select(_transfer.c.ref).where(
+    _transfer.c.turn_key != "",
+    _transfer.c.turn_key == bindparam("b_turn"),
+    _transfer.c.created_at > bindparam("b_since", type_=BigInteger),
 )
 _WRONG: Final = update(_challenge).where(_alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
 
@@ -92,6 +100,7 @@ class Guess:
     """A code somebody wrote, and what they are told if it is wrong."""
 
     done: Done
+    turn_key: str
     right: Callable[[RowMapping], bool]
 
 
@@ -167,7 +176,7 @@ class Inbox:
             return is_code(self._macs, mo.msisdn, row["intent_id"], said.code, row["code_mac"])
 
         refused = self._done(mo, self._sms.no_challenge(facts))
-        judged = await self._judge(Guess(refused, right))
+        judged = await self._judge(Guess(refused, self._origin(mo).turn_key, right))
         if isinstance(judged, Stored):
             self._stored(mo, judged)
             return None
@@ -177,9 +186,7 @@ class Inbox:
     async def _carry_out(
         self, mo: SmsMo, said: Asks | Reply | Challenge | Confirmation, facts: Facts
     ) -> Done:
-        deadline = self._clock.monotonic() + self._wait_s
-        origin = Origin(mo.msisdn, "sms", mo.carrier, mo.message_id, 0, deadline)
-        committed = False
+        origin, committed = self._origin(mo), False
         while isinstance(said, Asks):
             outcome = await self._handle(said.effect, origin)
             committed = isinstance(outcome, Committed)
@@ -190,6 +197,10 @@ class Inbox:
             raise TypeError("a code cannot be asked to confirm itself")
         # The receipt, queued by the settling commit, is the answer to a payment that went through.
         return self._done(mo, None if committed else said)
+
+    def _origin(self, mo: SmsMo) -> Origin:
+        deadline = self._clock.monotonic() + self._wait_s
+        return Origin(mo.msisdn, "sms", mo.carrier, mo.message_id, 0, deadline)
 
     def _challenged(self, mo: SmsMo, said: Challenge) -> Done:
         code = fresh_code(self._entropy)
@@ -275,6 +286,10 @@ def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> R
     rows = connection.execute(_CHALLENGES, alive).mappings().all()
     if right := next((row for row in rows if guess.right(row)), None):
         return right
+    asked = {"b_turn": guess.turn_key, "b_since": done.now_ms - HEARD_MS}
+    if connection.execute(_PAID, asked).first():
+        # Brought again because a process died after it had paid; its code may be long over.
+        return _finish_one(replies_per_hour, connection, replace(done, answer=None))
     stored = _finish_one(replies_per_hour, connection, done)
     if stored is not Stored.REPEAT and rows:
         connection.execute(_WRONG, alive)

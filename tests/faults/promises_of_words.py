@@ -3,11 +3,13 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from math import inf
 
 from histories import History
 from judging import WRONG_PINS_MOST, agreed, blocks, gone, number_of, paid, promise, told
 
 LOCKED_S = 30 * 60
+WITHDRAWN_S = 60  # in bad weather, an SMS may not have left for so long
 AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
 # Without the word after a date, and at the end of what came later: where money may be asked back
 # there is no room for it.
@@ -105,7 +107,7 @@ def _progress_ends(history: History) -> Iterator[str]:
 @promise("every receipt is sent")
 def _receipts_sent(history: History) -> Iterator[str]:
     told = Counter((number, *_gist(text)) for _, number, text in history.of("sms"))
-    due = Counter([*_receipts_due(history), *_notices_due(history)])
+    due = Counter([*_receipts_due(history), *_invitations_due(history), *_notices_due(history)])
     doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
     lost = sum(row["state"] == "unknown" for row in history.rows["message"])
     missing = [key for key in due if not told[key]]
@@ -118,8 +120,7 @@ def _receipts_sent(history: History) -> Iterator[str]:
 
 
 def _receipts_due(history: History) -> Iterator[tuple]:
-    numbers = {account: number for number, account in history.accounts.items()}
-    back, invited = gone(history), set()
+    numbers, back = _numbers(history), gone(history)
     for block in blocks(history):
         for one in block.moved:
             if one.src in numbers and one.ref not in back:
@@ -130,12 +131,27 @@ def _receipts_due(history: History) -> Iterator[tuple]:
                 yield numbers[one.dest], "came back", one.ref
             elif one.dest not in block.ownerless:
                 yield numbers[one.dest], "You received", one.ref
-            elif one.dest not in block.claimed | invited:  # of more the number is not told for sure
-                invited.add(one.dest)
-                yield numbers[one.dest], "sent you", one.ref
     for row in history.rows["transfer"]:
         if row["state"] in ("rejected", "cancelled", "expired") and row["ref"] not in back:
             yield row["src_msisdn"], "Not sent:", row["ref"]
+
+
+def _invitations_due(history: History) -> Iterator[tuple]:
+    """The first to each number. Who was faster than the SMS needs none: it is withdrawn then."""
+    numbers, back, invited = _numbers(history), gone(history), set()
+    claims = {account: block.at_s for block in blocks(history) for account in block.claimed}
+    for block in blocks(history):
+        for one in block.moved:
+            if one.dest not in numbers or one.dest not in block.ownerless or one.ref in back:
+                continue
+            if one.dest not in block.claimed | invited:
+                invited.add(one.dest)
+                if claims.get(one.dest, inf) > block.at_s + WITHDRAWN_S:
+                    yield numbers[one.dest], "sent you", one.ref
+
+
+def _numbers(history: History) -> dict[str, str]:
+    return {account: number for number, account in history.accounts.items()}
 
 
 def _notices_due(history: History) -> Iterator[tuple]:

@@ -11,10 +11,13 @@ from structlog.testing import capture_logs
 
 from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.codes import code_mac
+from gateway.desk.times import to_ms
 from gateway.inbox import CODE_MS, Inbox
 from gateway.meters import Meters
 from gateway.origin import Origin
+from gateway.stores.sql import StoreUnavailable
 from gateway.stores.tables import Challenge, Message, table_of
+from gateway.stores.tables import Transfer as PaymentRow
 from menus.disputes import AskedBack
 from menus.effects import (
     Balance,
@@ -38,6 +41,22 @@ DARA, THIDA = Msisdn("+85512345601"), Msisdn("+85512345602")
 CAPS = Caps(100, 2_000_000, 2_000_000, 20_000_000, 20, 4_000_000, 200_000)
 WALLET = WalletFacts("open", sendable={Currency.KHR: sendable(CAPS, Used(), 400_000)})
 BUDGET = 6
+PAID = {
+    "ref": "R",
+    "intent_id": "intent",
+    "tx_hash": "ab" * 32,
+    "src_account": "85512345601@bank",
+    "dest_account": "85512345602@bank",
+    "src_msisdn": DARA.e164,
+    "dest_msisdn": THIDA.e164,
+    "currency": "KHR",
+    "amount": 5000,
+    "bucket": "KHR",
+    "counted": 5000,
+    "business_day": "2026-11-22",
+    "channel": "sms",
+    "state": "committed",
+}
 
 
 class Macs:
@@ -176,6 +195,34 @@ async def test_a_code_is_good_for_five_minutes(world, clock):
     await clock.advance(CODE_MS / 1000)
     await world.send(f"YES {code} 730264")
     assert world.transfers == []
+
+
+async def test_a_yes_brought_again_after_it_has_paid_is_told_nothing_when_its_code_is_over(
+    world, clock, monkeypatch
+):
+    """Its process died between the payment's commit and the message's; the receipt tells."""
+
+    async def pay_and_die(effect: Effect, origin: Origin) -> Outcome:
+        row = PAID | {"turn_key": origin.turn_key, "created_at": to_ms(clock.now())}
+
+        def pay(connection, _):
+            connection.execute(insert(table_of(PaymentRow)).values(row))
+            return [None]
+
+        await world.sql.run(pay, [None])
+        raise StoreUnavailable("died")
+
+    await world.send("SEND 5000 012345602")
+    yes = f"YES {await world.code()} 730264"
+    monkeypatch.setattr(world.inbox, "_handle", pay_and_die)
+    with pytest.raises(StoreUnavailable):
+        await world.send(yes, message_id="yes")
+    before = await world.texts()
+    await clock.advance(CODE_MS / 1000)
+    await world.send(yes, message_id="yes")
+    assert await world.texts() == before
+    await world.send(yes, message_id="another")
+    assert "Nothing was paid" in (await world.texts())[-1]
 
 
 async def test_a_newer_payment_replaces_the_older_ones_code(world):
