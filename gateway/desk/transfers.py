@@ -156,7 +156,7 @@ class Transfers:
             seen = await self._look(want)
         except (StoreUnavailable, Overloaded) as error:
             LOG.warning("payments cannot be looked at", error=error)
-            return Unavailable()
+            return Unconfirmed()  # who had this turn before may have paid, and died
         if seen.payment is not None:
             return await self._tell(seen.payment, want, origin)
         if seen.refusal is not None:

@@ -187,6 +187,8 @@ def _pins_guarded(history: History) -> Iterator[str]:
     for row in history.rows["wallet"]:
         number, of = row["msisdn"], tried[row["account_id"]]
         right, wrong = typed[number, True] + changes[number], typed[number, False]
+        if changes[number]:
+            wrong += typed[number, True]  # each may be brought again after the change
         if of["wrong"] > min(wrong, WRONG_PINS_MOST * (1 + right)):
             yield f"{of['wrong']} wrong PINs were tried of {number}, typed {dict(typed)}"
         # One whose worker died while it was tried stays counted.
