@@ -186,6 +186,7 @@ class Phone:
         self.text = ""
         self._town = town
         self._read: set[int] = set()  # SMS that were heard of, by their place in the inbox
+        town.stack.carrier.remember(person.msisdn)
 
     @property
     def number(self) -> str:

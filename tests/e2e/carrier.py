@@ -6,6 +6,7 @@ It runs in a thread of its own, for as long as a stack stands; tests come and go
 import asyncio
 import concurrent.futures
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -36,6 +37,15 @@ class Carrier:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(START_S)
+
+    def remember(self, msisdn: str) -> None:
+        """From now on this phone forgets no message, as phones do: its receipts are looked for."""
+
+        def keep(network: Network) -> None:
+            handset = network.tower.handset(msisdn)
+            handset.messages = deque(handset.messages)
+
+        self._ask(keep)
 
     def inbox(self, msisdn: str) -> list[str]:
         """What this phone has received, oldest first."""

@@ -111,8 +111,9 @@ def _receipts_sent(history: History) -> Iterator[str]:
     doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
     lost = sum(row["state"] == "unknown" for row in history.rows["message"])
     missing = [key for key in due if not told[key]]
-    # What was twice in doubt is given up: a crash, a lost answer of carrier or database.
-    if len(missing) > (min(lost, doubts // 2)):
+    # What was twice in doubt is given up: a crash, a lost answer of carrier or database. Each may
+    # be of all that was on its way together.
+    if len(missing) > (lost if doubts > 1 else 0):
         yield f"{missing} not told; {lost} given up after {doubts} doubts"
     for key, count in told.items():
         if key[1] and count > 2 * max(1, due[key]):
