@@ -1,6 +1,7 @@
 """A payment from "PIN typed" to an answer: checked, signed once, committed once, then waited for.
 
-1.  An intent that already has a payment is answered by that payment's state; no PIN is tried.
+1.  An intent that already has a payment is answered by that payment's state; no PIN is tried. So
+    is a turn that has one: a session that was lost and is repeated has new intents.
 2.  What can be refused without the PIN is refused before it costs an attempt (`checks`).
 3.  The PIN opens the key. The transaction is built and signed once, its ref in the description.
 4.  ONE SQL commit holds the payment, its exact signed bytes and every reservation. Nothing reaches
