@@ -1,6 +1,7 @@
 """Mistakes with the ledger's word, with signing and with limits."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -139,9 +140,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers.Transfers, "_carry_out", again)
 
 
-@mistake("an intent made at each try, and not when it was shown", seed=11)
+@mistake("an intent made at each try, and its turn forgotten", seed=11)
 def _(patch: pytest.MonkeyPatch) -> None:
-    carry_out = transfers.Transfers._carry_out
+    carry_out, want = transfers.Transfers._carry_out, transfers._want
+
+    def forgetful(effect, origin):
+        return replace(want(effect, origin), turn_key=effect.intent)
 
     async def fresh(self, effect, origin):
         intent = self._entropy(16).hex()
@@ -150,6 +154,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
         )
 
     patch.setattr(transfers.Transfers, "_carry_out", fresh)
+    patch.setattr(transfers, "_want", forgetful)
 
 
 @mistake("same-millisecond twins: no ref in what is signed", seed=1)

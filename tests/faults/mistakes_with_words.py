@@ -154,7 +154,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attempts.PinRules, "lock_ms", lambda *_: 0)
 
 
-@mistake("a new PIN is told of and not kept", seed=27)
+@mistake("a new PIN is told of and not kept", seed=193)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pin_change, "reseal", lambda _texts, _connection, items: [True] * len(items))
 
@@ -169,7 +169,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mistake("last * wins", seed=1)
+@mistake("last * wins", seed=51)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         accepted.Accepted,
@@ -184,7 +184,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     judge = inbox.judge
 
     def kind(replies, connection, guesses):
-        easy = [inbox.Guess(guess.done, lambda _: True) for guess in guesses]
+        easy = [inbox.Guess(guess.done, guess.turn_key, lambda _: True) for guess in guesses]
         return judge(replies, connection, easy)
 
     patch.setattr(inbox, "judge", kind)
