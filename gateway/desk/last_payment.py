@@ -165,4 +165,4 @@ def _other(banks: Banks, connection: Connection, account_id: str) -> str:
     if row:
         return shown_other(masked_name(row.name), Msisdn(row.msisdn))
     numbers = [Msisdn(number) for number, _ in listings.of_accounts(connection, [account_id])]
-    return shown_other(banks.elsewhere(account_id), numbers[0] if numbers else None)
+    return shown_other(banks.name(account_id), numbers[0] if numbers else None)

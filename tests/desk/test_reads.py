@@ -101,6 +101,14 @@ async def test_the_last_payment_is_the_newest_of_both_directions(desk, sql, cloc
     )
 
 
+async def test_what_came_from_our_own_bank_is_told_to_be_from_it(desk, sql, ledger):
+    async with desk.running():
+        ledger.pay_in(account(DARA), "7")
+        await eventually(lambda: amount_is(sql, 400_007))
+    came = await last(desk, DARA)
+    assert (came.state, came.other) == (PaymentState.RECEIVED, "Bakong")
+
+
 async def test_a_payment_is_found_by_its_ref_by_those_it_is_of(desk, sql, ledger):
     first = await desk.pay(DARA, THIDA, khr(5_000), wait_s=0.01)
     second = await desk.pay(DARA, THIDA, khr(6_000), wait_s=0.01, again=True)
