@@ -13,26 +13,25 @@ costs no PIN attempt. An SMS that its carrier cannot hand over (`Unheard`) is co
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from gateway import logs
 from gateway.batch import Batcher
 from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.clock import Clock, Entropy
 from gateway.codes import Macs, code_mac, fresh_code, is_code
-from gateway.housekeeping import HEARD
+from gateway.desk.books import read_paid
 from gateway.messages import CODE_MS, Outgoing, enqueue, replies_since
 from gateway.meters import Meters
 from gateway.origin import Origin
 from gateway.stores.dialects import in_list, insert_ignore, listed, upsert
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Challenge as ChallengeRow
-from gateway.stores.tables import Heard, Transfer, table_of
+from gateway.stores.tables import Heard, table_of
 from gateway.turn import FactsOf, Handle
 from menus.effects import Committed
 from menus.facts import Facts
@@ -41,9 +40,8 @@ from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 LOG = logs.get("inbox")
 WRONG_CODES_MOST: Final = 3
 HOUR_MS: Final = 60 * 60 * 1000
-HEARD_MS: Final = HEARD // timedelta(milliseconds=1)
 
-_heard, _challenge, _transfer = table_of(Heard), table_of(ChallengeRow), table_of(Transfer)
+_heard, _challenge = table_of(Heard), table_of(ChallengeRow)
 _KNOWN: Final = select(_heard.c.carrier, _heard.c.message_id).where(
     _heard.c.message_id.in_(select(listed("messages").c.value))
 )
@@ -58,11 +56,6 @@ _CHALLENGES: Final = (
     .where(_alive)
     .order_by(_challenge.c.form, _challenge.c.dispute)
     .with_for_update()
-)
-_PAID: Final = select(_transfer.c.ref).where(
-    _transfer.c.turn_key != "",
-    _transfer.c.turn_key == bindparam("b_turn"),
-    _transfer.c.created_at > bindparam("b_since", type_=BigInteger),
 )
 _WRONG: Final = update(_challenge).where(_alive).values(wrong_codes=_challenge.c.wrong_codes + 1)
 
@@ -286,8 +279,7 @@ def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> R
     rows = connection.execute(_CHALLENGES, alive).mappings().all()
     if right := next((row for row in rows if guess.right(row)), None):
         return right
-    asked = {"b_turn": guess.turn_key, "b_since": done.now_ms - HEARD_MS}
-    if connection.execute(_PAID, asked).first():
+    if read_paid(connection, (), [guess.turn_key], done.now_ms):
         # Brought again because a process died after it had paid; its code may be long over.
         return _finish_one(replies_per_hour, connection, replace(done, answer=None))
     stored = _finish_one(replies_per_hour, connection, done)

@@ -43,7 +43,8 @@ from menus.limits import Caps, Used
 
 MADE = "made"  # the bucket that counts wallets a sender's payments have made
 RECENT_MS = 10 * 60 * 1000  # within it an equal payment is asked about again
-TURN_MS = 24 * 60 * 60 * 1000  # within it a turn that has paid is known again
+# Within it a turn that has paid is known again: as long as an SMS is (`housekeeping.HEARD`).
+TURN_MS = 3 * 24 * 60 * 60 * 1000
 
 _WALLET, _SUBSCRIBER = table_of(Wallet), table_of(Subscriber)
 _HOLDING, _COUNTER, _TRANSFER = table_of(Holding), table_of(Counter), table_of(Transfer)
@@ -291,7 +292,7 @@ def read_languages(connection: Connection, msisdns: Sequence[str]) -> dict[str, 
 def read_paid(
     connection: Connection, intents: Iterable[str], turns: Iterable[str], now_ms: int
 ) -> dict[str, Payment]:
-    """What these intents have paid, and these turns within a day, whatever their intent was.
+    """What these intents have paid, and these turns of late, whatever their intent was.
 
     A session that is lost and repeated from its first callback on has new intents and the same
     turns. Not for ever: some carriers count their sessions from zero again.

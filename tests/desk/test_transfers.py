@@ -25,7 +25,8 @@ from money_parts import (
     person,
 )
 
-from gateway.desk.books import Payment
+from gateway.desk import placing
+from gateway.desk.books import TURN_MS, Payment
 from gateway.desk.limits import load_limits
 from gateway.desk.listings import Banks
 from gateway.desk.placing import Seen, look, place
@@ -222,12 +223,21 @@ async def test_one_turn_repeated_at_two_processes_under_two_intents_pays_once(sq
     assert len({answer.ref for answer in told}) == 1
 
 
-async def test_a_day_later_the_same_turn_is_another(desk, clock, sql):
+async def test_the_table_itself_takes_one_payment_of_a_turn_in_a_day(desk, sql, monkeypatch):
+    monkeypatch.setattr(placing, "read_paid", lambda *_: {})  # as if it had been read before
+    async with desk.running():
+        turn = desk.origin(DARA)
+        await desk.pay(DARA, THIDA, khr(5_000), intent="one", origin=turn)
+        await desk.pay(DARA, THIDA, khr(5_000), intent="two", origin=turn)
+    assert len(await fetch(sql, TRANSFER)) == 1
+
+
+async def test_days_later_the_same_turn_is_another(desk, clock, sql):
     """Some carriers count their sessions from zero again."""
     async with desk.running():
-        turn = desk.origin(DARA, wait_s=2 * 86_400)
+        turn = desk.origin(DARA, wait_s=2 * TURN_MS)
         await desk.pay(DARA, THIDA, khr(5_000), intent="one", origin=turn)
-        await clock.advance(86_400)
+        await clock.advance(TURN_MS / 1000)
         await desk.pay(DARA, THIDA, khr(5_000), intent="two", origin=turn)
     assert len(await fetch(sql, TRANSFER)) == 2
 
@@ -483,17 +493,26 @@ async def test_a_turn_past_its_deadline_does_not_pay_any_more(desk, sql):
 
 
 class Blind:
-    """A store in which payments can be looked at once."""
+    """A store in which payments can be looked at once, or not at all."""
 
-    def __init__(self, sql) -> None:
-        self.sql, self.looked = sql, False
+    def __init__(self, sql, looks: int = 1) -> None:
+        self.sql, self.looks = sql, looks
 
     async def run(self, operation, items, **how):
         if getattr(operation, "func", None) is look:
-            if self.looked:
+            if not self.looks:
                 raise StoreUnavailable("away")
-            self.looked = True
+            self.looks -= 1
         return await self.sql.run(operation, items, **how)
+
+
+async def test_who_cannot_look_does_not_say_that_nothing_was_done(sqlite_sql, clock, ledger):
+    """A process that had the turn before may have paid, and died."""
+    await person(sqlite_sql, DARA, ledger, riel=400_000)
+    await person(sqlite_sql, THIDA, ledger)
+    desk = Desk(Blind(sqlite_sql, looks=0), ledger, clock)
+    assert await desk.pay(DARA, THIDA, khr(5_000)) == Unconfirmed()
+    assert await fetch(sqlite_sql, TRANSFER) == await fetch(sqlite_sql, ATTEMPT) == []
 
 
 async def test_a_payment_that_can_no_longer_be_read_is_in_progress_and_not_failed(
