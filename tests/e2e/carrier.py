@@ -39,7 +39,7 @@ class Carrier:
             self._thread.join(START_S)
 
     def remember(self, msisdn: str) -> None:
-        """From now on this phone forgets no message, as phones do: its receipts are looked for."""
+        """From now on this phone keeps every message, unlike others: receipts are looked for."""
 
         def keep(network: Network) -> None:
             handset = network.tower.handset(msisdn)
