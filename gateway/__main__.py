@@ -71,8 +71,10 @@ def keys(
     from gateway.key_files import make_key_files  # noqa: PLC0415
 
     with explained():
-        for made in make_key_files(folder, system_entropy):
-            typer.echo(made)
+        made = make_key_files(folder, system_entropy)
+        typer.echo(next(made, f"{folder} has every key already: each is kept, none was made"))
+        for line in made:
+            typer.echo(line)
 
 
 @kek.command()

@@ -15,7 +15,7 @@ from rich.table import Table
 from gateway.config import PORT_MOST
 from gateway.desk.amounts import Assets, from_decimal
 from ledger_client.genesis import Bank, Peer, dump_genesis, genesis, pinned
-from ledger_client.keys import MULTIHASH, is_public_key, load_public_key
+from ledger_client.keys import MULTIHASH, KeyFileError, is_public_key, load_public_key
 from ledger_client.roles import ISSUER
 from ledger_client.rules import PRECISIONS
 from menus.kinds import Currency, Money
@@ -34,7 +34,7 @@ def begin(
     and `LedgerError` for what is not, and `OSError` when there is such a file.
     """
     all_banks, all_peers = [_bank(told) for told in banks], [_peer(told) for told in peers]
-    issuer_key = _public_key(issuer)
+    issuer_key = _public_key("--issuer", issuer)
     minted = dict(_fund(told) for told in funds)
     block = genesis(all_banks, all_peers, issuer=issuer_key, funds=minted)
     out.touch(exist_ok=False)
@@ -67,15 +67,20 @@ def _peer(told: str) -> Peer:
             "where the other peers reach it (internal_port in irohad's configuration, 10001 as a "
             "rule), and it cannot be mended later"
         )
-    return Peer(address, _public_key(key))
+    return Peer(address, _public_key(f"--peer {address}", key))
 
 
-def _public_key(told: str) -> str:
+def _public_key(option: str, told: str) -> str:
     if is_public_key(told):
         return told.lower()
     if _HEX.fullmatch(told):  # perhaps a secret, mistyped: not to be repeated
-        raise ValueError(f"a KEY is 64 hex digits, or {MULTIHASH} and 64, or a file with it")
-    return load_public_key(Path(told))
+        raise ValueError(
+            f"{option}: a KEY is 64 hex digits, or {MULTIHASH} and 64, or a file with it"
+        )
+    try:
+        return load_public_key(Path(told))
+    except KeyFileError as error:
+        raise KeyFileError(f"{option}: {error}") from None
 
 
 def _fund(told: str) -> tuple[str, int]:

@@ -140,6 +140,8 @@ def _check(banks: Sequence[Bank], peers: Sequence[Peer], issuer: str) -> None:
             for public_key in public_keys:
                 require_public_key(public_key)
             _no_two_equal(f"keys of {name}@{bank.domain}", [key.lower() for key in public_keys])
+    held = ({key.lower() for _, keys in bank.accounts() for key in keys} for bank in banks)
+    _no_two_equal("keys of different banks", [key for keys in held for key in keys])
     _no_two_equal("domains", [CURRENCY_DOMAIN, *(bank.domain for bank in banks)])
     _no_two_equal("peers' keys", [peer.public_key.lower() for peer in peers])
     _no_two_equal("peers' addresses", [peer.address for peer in peers])

@@ -111,6 +111,9 @@ described as `<ref> ACC <number>`: eight characters that name the payment, then 
 bank credits the account of that number. What it cannot credit it transfers back to the wallet the
 money came from. Every bank can read a description, so it holds no name.
 
+A payment to a wallet is described by its ref alone: receipts at both banks name it so. Of any other
+description nothing is shown: such a payment is named by the first eight digits of its hash.
+
 ## What Iroha 1 makes wider than one would wish
 
 - **CreateAccount** demands that its creator itself holds every permission of the new account's

@@ -84,7 +84,9 @@ def load_people(path: Path) -> list[Person]:
     """Everyone in the file who is to have a wallet; raises `SeedError` naming what is wrong."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SeedError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
         raise SeedError(f"{path}: {error}") from None
     pin, people = document.get("pin"), document.get("people")
     if not isinstance(people, list) or not all(isinstance(entry, dict) for entry in people):

@@ -137,5 +137,8 @@ def _private_file(path: Path) -> None:
     """The file holds sealed keys: readable by its owner only, from its first byte."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except FileNotFoundError as error:
+        folder = path.absolute().parent
+        raise StoreUnavailable(f"there is no folder {folder}: make it, or name another") from error
     except OSError as error:
         raise StoreUnavailable(f"{error.strerror}: {path}") from error

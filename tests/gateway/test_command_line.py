@@ -255,6 +255,12 @@ def test_migrate_says_what_it_did_once(tmp_path):
     assert line.startswith("database at revision ")
 
 
+def test_a_database_file_whose_folder_is_missing_is_told_what_to_do(place, monkeypatch):
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", f"sqlite:///{place / 'none' / 'gateway.db'}")
+    line = refused(run("migrate"), "GATEWAY_DATABASE_URL")
+    assert f"there is no folder {place / 'none'}: make it" in line
+
+
 def test_keys_where_no_folder_can_be(tmp_path):
     (tmp_path / "file").write_text("")
     refused(run("keys", str(tmp_path / "file")), str(tmp_path / "file"))

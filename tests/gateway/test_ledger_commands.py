@@ -58,7 +58,7 @@ def test_the_recoverers_second_key_is_to_be_moved_and_is_not_made_again(tmp_path
     assert "move it to another host, to be kept by another person" in line
     (tmp_path / "recoverer_second.key").unlink()
     before = load_public_key(tmp_path / "recoverer_second.pub")
-    assert run("keys", tmp_path).output == ""
+    assert "each is kept, none was made" in run("keys", tmp_path).output
     assert not (tmp_path / "recoverer_second.key").exists()
     assert load_public_key(tmp_path / "recoverer_second.pub") == before
 
@@ -148,12 +148,19 @@ def test_an_existing_file_is_never_overwritten(tmp_path, town):
         ("--peer", "192.0.2.9:10001=node.txt", ".pub, .key or .priv"),
         ("--peer", "192.0.2.9:10001=" + "ab" * 31, "a KEY is"),
         ("--peer", "192.0.2.1:10001=" + key("more").public_key, "addresses: no two"),
-        ("--issuer", "/nowhere.pub", "/nowhere.pub"),
+        ("--peer", "192.0.2.9:10001=zz", "--peer 192.0.2.9:10001: zz"),
+        ("--issuer", "/nowhere.pub", "--issuer: key file /nowhere.pub"),
+        ("--issuer", "zz", "--issuer: zz"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path, town, option, value, naming):
     assert naming in refused(run(*town, option, value))
     assert not (tmp_path / "genesis.json").exists()
+
+
+def test_two_banks_share_no_key(tmp_path, town):
+    line = refused(run(*town, "--bank", f"angkor={tmp_path / 'mekong'}"))
+    assert "keys of different banks: no two may be equal" in line
 
 
 def test_of_a_secret_key_only_the_public_half_is_taken(tmp_path, town):

@@ -146,6 +146,7 @@ def test_malformed_names_and_keys_are_refused():
     [
         ([bank("bank"), bank("bank", 20)], PEERS, "domains"),
         ([bank("nbc")], PEERS, "domains"),
+        ([bank("bank"), replace(bank("other", 20), opener=public(11))], PEERS, "different banks"),
         ([replace(bank("bank"), recoverer_second=public(11).upper())], PEERS, "recoverer@bank"),
         ([bank("bank")], [*PEERS, Peer("127.0.0.2:10001", public(1))], "peers' keys"),
         ([bank("bank")], [*PEERS, Peer("127.0.0.1:10001", public(3))], "peers' addresses"),
