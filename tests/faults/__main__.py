@@ -1,6 +1,6 @@
 """What is promised when things go wrong, asked and reached, as a table.
 
-    python tests/faults [--seeds 100000] [--minutes 30] [--long] [--times 1]
+    python tests/faults [--seeds 100000] [--minutes 25] [--long] [--times 1]
                         [--only WHAT] [--seed N] [--mutants MODULE]
 
 Simulated worlds are lived from one seed after the other until all were or the time is over, and
@@ -80,7 +80,7 @@ def now_and_then(pause_s: float) -> Callable[[str], None]:
 def main(
     *,
     seeds: Annotated[int, typer.Option(min=1, help="Worlds to live.")] = 100_000,
-    minutes: Annotated[float, typer.Option(min=0.01, help="And no longer than this.")] = 30.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="And no longer than this.")] = 25.0,
     long: Annotated[bool, typer.Option(help="Go on until it is stopped.")] = False,
     times: Annotated[float, typer.Option(help="As often as usual, with real processes.")] = 1.0,
     only: Annotated[Only | None, typer.Option(help="Try only these.")] = None,

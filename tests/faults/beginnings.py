@@ -16,12 +16,13 @@ from random import Random
 
 import pytest
 import structlog
+from histories import DECIMALS, Sum
 from short_way import ShortWay
 from sqlalchemy import Connection, StaticPool, create_engine, insert
 from sqlmodel import SQLModel
 from virtual_time import VirtualLoop
 
-from gateway import app, sender
+from gateway import app, sender, vault
 from gateway.config import Settings
 from gateway.desk import outbox, returns
 from gateway.desk.journal import Journal
@@ -42,6 +43,7 @@ class Person:
     number: str
     pin: str
     riel: int
+    cents: int = 0  # dollars are switched on where there are some
 
     @property
     def account(self) -> str:
@@ -55,7 +57,7 @@ class Person:
 PEOPLE = (
     Person("+85512345601", "730264", 9_000),
     Person("+85512345602", "519348", 3_300),
-    Person("+85512345603", "846153", 14_000),
+    Person("+85512345603", "846153", 14_000, 11_000),
 )
 # Without a wallet, until they open one or somebody pays them.
 STRANGERS = (
@@ -67,7 +69,7 @@ GIVER = "giver@wing"
 IDLE_S = 4.0  # an outbox that is not poked looks so often what others have left …
 SENDER_IDLE_S = 15.0  # … and a sender
 SWEEP_S = 4.0  # and who looks for unclaimed money looks more often, so that he meets its owner
-# So little that a few payments reach every one of them.
+# So little that a few payments reach every one of them; in riel, and as many cents.
 CAPS = {
     "least": 100,
     "most": 4_000,
@@ -81,8 +83,11 @@ CAPS = {
 # of them one sender may have made in a day.
 UNCLAIMED = {"most": 3_000, "held": 5_000, "days": 1, "wallets": 1}
 UNCLAIMED_CAPS = {**CAPS, "most": UNCLAIMED["most"], "held": UNCLAIMED["held"]}
-# What each process reads of its files, and never changes.
-READERS = ((app, "load_texts"), (app, "load_limits"), (app, "load_key"), (Kek, "load"))
+# What each process reads of its files, and never changes; and what the same PIN comes to.
+SAME = (
+    *((app, "load_texts"), (app, "load_limits"), (app, "load_key"), (Kek, "load")),
+    (vault, "_argon2"),
+)
 Held = dict[tuple[str, str], int]
 """Minor units by account and asset."""
 
@@ -91,6 +96,7 @@ def opening() -> Held:
     """What the ledger holds at the start."""
     return {
         **{(person.account, "khr#nbc"): person.riel for person in PEOPLE},
+        **{(person.account, "usd#nbc"): person.cents for person in PEOPLE if person.cents},
         (GIVER, "khr#nbc"): 1_000_000,
     }
 
@@ -174,12 +180,12 @@ def database() -> Database:
 
 @contextlib.contextmanager
 def thrift():
-    """Thousands of worlds are dear: no logs, no file read twice, fewer looks for nothing."""
+    """Thousands of worlds are dear: no logs, nothing read or derived twice, fewer idle looks."""
     logs = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for room, name in READERS:
+            for room, name in SAME:
                 patch.setattr(room, name, _kept(getattr(room, name)))
             patch.setattr(outbox, "IDLE_S", IDLE_S)
             patch.setattr(sender, "IDLE_S", SENDER_IDLE_S)
@@ -190,8 +196,8 @@ def thrift():
 
 
 @cache
-def _kept(reader):
-    return functools.cache(reader)
+def _kept(answer):
+    return functools.cache(answer)
 
 
 @cache
@@ -203,17 +209,17 @@ def _folder() -> Path:
         pass
     (folder / "limits.toml").write_text(
         "\n".join(
-            f"[{tier}.{currency}]\n{_limits(caps)}"
+            f"[{tier}.{currency}]\n{_limits(caps, currency)}"
             for tier, caps in (("basic", CAPS), ("unclaimed", UNCLAIMED_CAPS))
-            for currency in ("KHR", "USD")
+            for currency in DECIMALS
         )
     )
     return folder
 
 
-def _limits(caps: dict[str, int]) -> str:
+def _limits(caps: dict[str, int], currency: str) -> str:
     counts = {"count_per_day": str(caps["count_per_day"])}
-    written = {name: f'"{cap:,}"' for name, cap in caps.items()} | counts
+    written = {name: f'"{Sum(cap, currency).typed}"' for name, cap in caps.items()} | counts
     return "".join(f"{name} = {cap}\n" for name, cap in written.items())
 
 
@@ -256,13 +262,12 @@ def _rows(person: Person):
             "kek_version": sealed.kek_version,
             "salt": sealed.salt,
             "sealed_key": sealed.blob,
+            "dollars": bool(person.cents),
         },
     )
     yield Subscriber, {"msisdn": person.number, "language": "en"}
-    yield (
-        Holding,
-        {"account_id": person.account, "currency": "KHR", "settled": person.riel},
-    )
+    for currency, minor in (("KHR", person.riel), ("USD", person.cents)):
+        yield Holding, {"account_id": person.account, "currency": currency, "settled": minor}
 
 
 def _at_once(coroutine):

@@ -34,6 +34,7 @@ class Habits:
     thief: float = 0.2  # somebody who has the phone, and not its PIN
     newcomer: float = 0.9  # dials for a wallet
     new_pin: float = 0.4
+    regret: float = 0.9  # says that a payment went to the wrong person
 
     @classmethod
     def of(cls, chance: Random) -> "Habits":

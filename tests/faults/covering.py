@@ -44,11 +44,15 @@ class Covered:
         return totals["num_branches"], totals["covered_branches"], places
 
     def tests_of(self, module: str, lines: frozenset[int] | None = None) -> list[str]:
-        """The tests that reach one of these lines, or any; the quickest first."""
+        """The tests that reach one of these lines, or any: the module's own, then the quickest."""
         by_line = self.coverage.get_data().contexts_by_lineno(str(ROOT / module))
         wanted = by_line.keys() if lines is None else by_line.keys() & lines
         found = {test for line in wanted for test in by_line[line]}
-        return sorted(found & self.durations.keys(), key=lambda test: (self.durations[test], test))
+        own = f"/test_{Path(module).stem}"
+        return sorted(
+            found & self.durations.keys(),
+            key=lambda test: (own not in test, self.durations[test], test),
+        )
 
 
 def covered(workers: int) -> Covered:

@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from beginnings import ELSEWHERE, PEOPLE, STRANGERS
+from histories import Sum
 from simulated_phone import Phone
 
 Errand = Callable[[], Awaitable[object]]
 NEWS_S = 20.0  # until a stranger dials
+IN_DOLLARS = 0.5  # of payments of who has some
+DECIDES = 0.6  # of people, when somebody asks for money back
 
 
 def errands_of(town, phone: Phone) -> list[Errand]:
@@ -24,10 +27,14 @@ def errands_of(town, phone: Phone) -> list[Errand]:
             errands.append(errands[-1])
         if chance.random() < habits.look:
             errands.append(partial(phone.look, "Last payment"))
+        if chance.random() < habits.regret:
+            errands.append(phone.ask_back)
     if chance.random() < habits.new_pin:
         errands.insert(chance.randrange(len(errands) + 1), phone.change_pin)
+    if chance.random() < DECIDES:
+        errands.append(partial(phone.decide, chance.choice(("ussd", "sms", "both"))))
     if chance.random() < habits.thief:
-        errands.append(partial(phone.guess, ELSEWHERE.local, "300"))
+        errands.append(partial(phone.guess, ELSEWHERE.local, Sum(300, "KHR")))
     return errands
 
 
@@ -41,12 +48,17 @@ def _payment(town, phone: Phone, chance) -> Errand:
     habits = town.habits
     others = [one for one in PEOPLE if one is not phone.person]
     to = chance.choice([*others, *others, ELSEWHERE, *4 * town.strangers]).local
-    # No two alike, so that what is on the ledger tells which of them it is.
-    amount = str(100 * chance.randint(3, 39) + town.count())
+    dollars = phone.person.cents and chance.random() < IN_DOLLARS
+    currency = "USD" if dollars else "KHR"
+
+    def some(least: int, most: int) -> Sum:
+        """No two alike, so that what is on the ledger tells which of them it is."""
+        return Sum(100 * chance.randint(least, most) + town.count(), currency)
+
+    amount = some(3, 39)
     if chance.random() >= habits.by_sms:
         stepwise = chance.random() < habits.stepwise
         return partial(phone.pay, to, amount, stepwise=stepwise)
     if chance.random() < habits.at_once:
-        most, rest = (str(100 * chance.randint(*of) + town.count()) for of in ((28, 39), (10, 19)))
-        return partial(phone.pay_at_once, to, most, rest)
+        return partial(phone.pay_at_once, to, some(28, 39), some(10, 19))
     return partial(phone.pay_by_sms, to, amount)

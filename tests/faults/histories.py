@@ -3,8 +3,33 @@
 Plain values only: whoever judges a history needs nothing of the code that made it.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
+
+DECIMALS = {"KHR": 0, "USD": 2}
+SUM = re.compile(r"([\d,.]+) (KHR|USD)")
+
+
+class Sum(NamedTuple):
+    """An amount of money, in minor units of its currency."""
+
+    minor: int
+    currency: str
+
+    @property
+    def typed(self) -> str:
+        """As people type it who have said in which currency."""
+        whole, part = divmod(self.minor, 10 ** DECIMALS[self.currency])
+        return f"{whole}.{part:02}" if DECIMALS[self.currency] else str(whole)
+
+
+def sum_in(text: str) -> Sum:
+    """The first amount that a text names."""
+    found, currency = SUM.search(text).groups()
+    whole, _, part = found.replace(",", "").partition(".")
+    return Sum(int(whole + part.ljust(DECIMALS[currency], "0")), currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +43,11 @@ class Moved:
     minor: int
     ref: str
 
+    @property
+    def sum(self) -> Sum:
+        """How much."""
+        return Sum(self.minor, self.asset.partition("#")[0].upper())
+
 
 @dataclass(slots=True)
 class History:
@@ -25,7 +55,7 @@ class History:
 
     seed: int
     start: datetime
-    caps: dict[str, int]
+    caps: dict[str, int]  # in minor units of either currency
     unclaimed: dict[str, int]  # terms of wallets that nobody has claimed
     accounts: dict[str, str]  # of our people, by number; of strangers as soon as they have one
     opening: dict[tuple[str, str], int]

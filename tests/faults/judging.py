@@ -25,10 +25,13 @@ def promise(name: str) -> Callable[[Promise], Promise]:
     return named
 
 
-def agreed(history: History) -> Counter:
-    """How often each payment was agreed to with the right PIN."""
+def agreed(history: History, *kinds: str) -> Counter:
+    """How often each payment was agreed to with the right PIN, also one that gives money back."""
     return Counter(
-        (number, to, minor) for _, number, to, minor, right, _ in history.of("agreed") if right
+        (number, to, much)
+        for kind in kinds or ("agreed", "gives back")
+        for _, number, to, much, right, _ in history.of(kind)
+        if right
     )
 
 
@@ -36,7 +39,7 @@ def paid(history: History) -> Counter:
     """How often each payment was made; what goes back was agreed to by nobody."""
     numbers, back = {account: number for number, account in history.accounts.items()}, gone(history)
     return Counter(
-        (numbers[one.src], number_of(one.dest), one.minor)
+        (numbers[one.src], number_of(one.dest), one.sum)
         for one in history.moved
         if one.src in numbers and one.ref not in back
     )
@@ -50,6 +53,12 @@ def number_of(account: str) -> str:
 def gone(history: History) -> dict[str, dict]:
     """The rows of what goes back unclaimed, by ref."""
     return {row["ref"]: row for row in history.rows["transfer"] if row["channel"] == "return"}
+
+
+def given_back(history: History) -> dict[str, dict]:
+    """The rows of what was asked back and is given, by ref."""
+    asked = {row["id"] for row in history.rows["dispute"]}
+    return {row["ref"]: row for row in history.rows["transfer"] if row["intent_id"] in asked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +100,16 @@ def told(history: History) -> Iterator[tuple[float, str, str]]:
             yield at_s, what[0], what[-1]
 
 
-def by_period(history: History) -> dict[tuple[str, str], list[dict]]:
-    """Payments that count, by account and business day, and by account and month."""
-    periods = defaultdict(list)
+def free(history: History) -> set[str]:
+    """The refs of what uses no limit: what goes back, in either way."""
+    return gone(history).keys() | given_back(history).keys()
+
+
+def by_period(history: History) -> dict[tuple[str, str, str], list[dict]]:
+    """Payments that count, by account and currency and business day, and likewise by month."""
+    periods, back = defaultdict(list), free(history)
     for row in history.rows["transfer"]:
-        if row["state"] in ("signed", "committed") and row["channel"] != "return":
+        if row["state"] in ("signed", "committed") and row["ref"] not in back:
             for period in (row["business_day"], row["business_day"][:7]):
-                periods[row["src_account"], period].append(row)
+                periods[row["src_account"], row["currency"], period].append(row)
     return dict(periods)

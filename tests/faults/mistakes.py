@@ -5,6 +5,7 @@ notice. A mistake that no history betrays is a hole in the world, not a proof of
 that has shown it is tried first; when it no longer does, others are looked through.
 """
 
+import mistakes_with_disputes
 import mistakes_with_money
 import mistakes_with_strangers
 import mistakes_with_words
@@ -16,6 +17,7 @@ from simulated_town import live
 __all__ = [
     "MISTAKES",
     "SEEDS_MOST",
+    "mistakes_with_disputes",
     "mistakes_with_money",
     "mistakes_with_strangers",
     "mistakes_with_words",

@@ -29,23 +29,23 @@ from menus.effects import InProgress
 # ---- the ledger's word
 
 
-@mistake("release on NOT_RECEIVED", seed=60)
+@mistake("release on NOT_RECEIVED", seed=16)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "TOLD", tuple(Verdict))
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.UNKNOWN)
 
 
-@mistake("believe one peer's refusal", seed=14)
+@mistake("believe one peer's refusal", seed=16)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.INVALID)
 
 
-@mistake("believe one peer's REJECTED", seed=342)
+@mistake("believe one peer's REJECTED", seed=52)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox, "never", lambda words: words[0].verdict is Verdict.REJECTED)
 
 
-@mistake("trust a peer's queue: send once", seed=10)
+@mistake("trust a peer's queue: send once", seed=1)
 def _(patch: pytest.MonkeyPatch) -> None:
     ask_after = outbox.Outbox._ask_after
 
@@ -67,7 +67,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox.Outbox, "_end", lambda self, hashes, state, **_: end(self, hashes, state))
 
 
-@mistake("expire by the next block", seed=52)
+@mistake("expire by the next block", seed=8)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(blocks, "EXPIRES_MS", 0)
     patch.setattr(blocks, "PROOF_BLOCKS", 1)
@@ -140,7 +140,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers.Transfers, "_carry_out", again)
 
 
-@mistake("an intent made at each try, and its turn forgotten", seed=11)
+@mistake("an intent made at each try, and its turn forgotten", seed=46)
 def _(patch: pytest.MonkeyPatch) -> None:
     carry_out, want = transfers.Transfers._carry_out, transfers._want
 
@@ -190,7 +190,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 # ---- limits
 
 
-@mistake("read-then-write limit", seed=16)
+@mistake("read-then-write limit", seed=10)
 def _(patch: pytest.MonkeyPatch) -> None:
     table = reservations._COUNTER
     where = (
@@ -207,7 +207,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservations, "_TAKE_COUNTER", update(table).where(*where).values(values))
 
 
-@mistake("a balance of which nothing is on its way", seed=275)
+@mistake("a balance of which nothing is on its way", seed=39)
 def _(patch: pytest.MonkeyPatch) -> None:
     table, sendable = reservations._HOLDING, reads.sendable
     patch.setattr(reads, "sendable", lambda caps, used, _: sendable(caps, used, caps.held))
@@ -288,7 +288,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservations, "business_day", lambda at: at.astimezone(UTC).date().isoformat())
 
 
-@mistake("the cap of SMS is for USSD only", seed=14)
+@mistake("the cap of SMS is for USSD only", seed=27)
 def _(patch: pytest.MonkeyPatch) -> None:
     rooms = arithmetic.Sendable.rooms
     patch.setattr(arithmetic.Sendable, "rooms", lambda self, **_: rooms(self, sms=False))

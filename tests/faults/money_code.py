@@ -49,9 +49,6 @@ MODULES = (
 # SQLite only, since PostgreSQL takes longer and runs the same lines.
 TESTS = (
     "tests/desk",
-    "tests/menus/test_flows.py",
-    "tests/menus/test_kinds.py",
-    "tests/menus/test_limits.py",
-    "tests/menus/test_receipts.py",
+    "tests/menus",
 )
 CHOSEN = "not postgres and not on_ledger"

@@ -17,13 +17,19 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from money_code import ROOT
 from mutmut.mutation.mutators import mutation_operators
 
-# What may change without anybody's money noticing: types and decorators, what a log or an error
-# says, and checks that two lists are equally long.
+# What may change unnoticed: types and decorators, what a log, an error or a `repr` says (that none
+# says a PIN has tests of its own), checks that two lists are equally long, and the order in which
+# rows are locked: only a deadlock shows it, which PostgreSQL's tests look for.
 _LOG = m.Expr(m.Call(func=m.Attribute(value=m.Name("LOG") | m.Attribute(attr=m.Name("LOG")))))
-_ALIAS = m.Assign(value=m.BinaryOperation(operator=m.BitOr()))
-_LEFT_OUT = (
-    m.Annotation() | m.Decorator() | m.Raise() | m.Arg(keyword=m.Name("strict")) | _LOG | _ALIAS
-)
+_LOGS = m.Call(func=m.Attribute(value=m.Name("logs")))
+_SUPER = m.Call(func=m.Attribute(value=m.Call(func=m.Name("super"))))
+_SHOWN = m.Arg(keyword=m.Name("repr") | m.Name("strict"))
+_ORDER = m.Arg(keyword=m.Name("key"))
+_UNION, _LITERAL = m.BinaryOperation(operator=m.BitOr()), m.Subscript(value=m.Name("Literal"))
+_TYPE = m.Assign(value=_UNION | _LITERAL | m.Call(func=m.Name("TypeVar")))
+_EXPORTS = m.Assign(targets=[m.AssignTarget(target=m.Name("__all__"))])
+_SAYS = m.Raise() | _SHOWN | _LOG | _LOGS | _SUPER
+_LEFT_OUT = m.Annotation() | m.Decorator() | _TYPE | _EXPORTS | _SAYS | _ORDER
 _BARE = m.Call(func=m.Name("zip") | m.Name("len") | m.Name("isinstance"))
 CHANGE_MOST = 200  # characters shown of it
 

@@ -1,8 +1,9 @@
 """Does any test notice a mutant? Each is tried in a process of its own that is thrown away.
 
 A worker has imported what others wrote, and nothing of ours; so a mutant costs a fork, our imports
-and its tests up to the first that fails. Nothing on disk is changed. This room must not import the
-gateway, nor anything that does.
+and its tests up to the first that fails. What they do not notice, simulated worlds may. Nothing on
+disk is changed. This room must not import the gateway, nor anything that does, but in such a
+process.
 """
 
 import importlib.util
@@ -30,6 +31,7 @@ WARM = (
 )
 # Slower tests, and more of them, would make a night of an hour; measured while they were traced.
 TEST_MOST_S, TESTS_MOST_S = 5.0, 20.0
+WORLDS, WORLD_S = 150, 0.15  # a third of those that every run of the tests lives
 PATIENCE, PATIENCE_S = 5, 30.0  # how much longer than without a mistake
 _FORK = multiprocessing.get_context("fork")
 
@@ -89,7 +91,7 @@ def fate(one: Trial) -> Fate:
     """Run the tests against the mutant; it is noticed when one fails, or does not end."""
     child = _FORK.Process(target=_live, args=(one.mutant, one.tests))
     child.start()
-    child.join(PATIENCE * one.seconds + PATIENCE_S)
+    child.join(PATIENCE * (one.seconds + WORLDS * WORLD_S) + PATIENCE_S)
     if child.is_alive():
         os.killpg(child.pid, signal.SIGKILL)
         child.join()
@@ -110,7 +112,18 @@ def _live(mutant: Mutant, tests: Sequence[str]) -> None:
         os._exit(Fate.STILLBORN)
     with tempfile.TemporaryDirectory(prefix="ussd-mutant-") as folder:
         told = pytest.main(["-x", "-p", "no:cacheprovider", f"--basetemp={folder}/t", *tests])
-    os._exit(Fate.SURVIVED if told == pytest.ExitCode.OK else Fate.NOTICED)
+    noticed = told != pytest.ExitCode.OK or _a_world_breaks()
+    os._exit(Fate.NOTICED if noticed else Fate.SURVIVED)
+
+
+def _a_world_breaks() -> bool:
+    from promises import broken  # noqa: PLC0415 - not before the mutant
+    from simulated_town import live  # noqa: PLC0415 - likewise
+
+    try:
+        return any(broken(live(seed)) for seed in range(WORLDS))
+    except Exception:  # noqa: BLE001 - whatever a mutant raises
+        return True
 
 
 def _take_its_place(mutant: Mutant) -> None:

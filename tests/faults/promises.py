@@ -4,6 +4,7 @@ They read what phones were told, what people agreed to, what the ledger's blocks
 at the end.
 """
 
+import promises_of_disputes
 import promises_of_money
 import promises_of_strangers
 import promises_of_words
@@ -13,6 +14,7 @@ from judging import PROMISES
 __all__ = [
     "PROMISES",
     "broken",
+    "promises_of_disputes",
     "promises_of_money",
     "promises_of_strangers",
     "promises_of_words",

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
-from histories import History
-from judging import agreed, by_period, gone, paid, promise
+from histories import DECIMALS, History, Sum
+from judging import agreed, by_period, free, paid, promise
 
 PHNOM_PENH = timezone(timedelta(hours=7))
 
@@ -15,10 +15,21 @@ PHNOM_PENH = timezone(timedelta(hours=7))
 
 @promise("each agreement is paid at most once")
 def _paid_once(history: History) -> Iterator[str]:
-    said = agreed(history)
+    said, asked = agreed(history, "agreed"), _asked_back(history)
+    for key, count in agreed(history, "gives back").items():
+        said[key] += min(count, asked[key])  # agreeing twice gives back once
     for key, count in paid(history).items():
         if count > said[key]:
             yield f"{key} was paid {count} times and agreed to {said[key]} times"
+
+
+def _asked_back(history: History) -> Counter:
+    """What was asked back, as who received it would pay it."""
+    numbers = {account: number for number, account in history.accounts.items()}
+    return Counter(
+        (row["dest_msisdn"], numbers[row["src_account"]], _sum(row))
+        for row in history.rows["dispute"]
+    )
 
 
 @promise("each payment on the ledger is one row of ours, and each paid row one payment")
@@ -32,10 +43,10 @@ def _rows_match(history: History) -> Iterator[str]:
             yield f"{one} has no row"
         elif row["state"] != "committed":
             yield f"{one} is {row['state']} in our rows"
-        elif (row["src_account"], row["dest_account"], row["amount"], row["ref"]) != (
+        elif (row["src_account"], row["dest_account"], _sum(row), row["ref"]) != (
             one.src,
             one.dest,
-            one.minor,
+            one.sum,
             one.ref,
         ):
             yield f"{one} is another in our rows: {row}"
@@ -67,21 +78,26 @@ def _nothing_drifts(history: History) -> Iterator[str]:
     yield from history.adrift
 
 
+def _sum(row: dict) -> Sum:
+    return Sum(row["amount"], row["currency"])
+
+
 # ---- limits
 
 
 @promise("no limit on what we sign is exceeded")
 def _limits_hold(history: History) -> Iterator[str]:
     caps = history.caps
-    for (account, period), rows in by_period(history).items():
+    for (account, currency, period), rows in by_period(history).items():
         amount, kind = sum(row["amount"] for row in rows), "day" if len(period) > 7 else "month"
         if amount > caps[kind]:
-            yield f"{account} sent {amount} in {period}"
+            yield f"{account} sent {Sum(amount, currency)} in {period}"
         if kind == "day" and len(rows) > caps["count_per_day"]:
             yield f"{account} sent {len(rows)} times in {period}"
+    back = free(history)
     for row in history.rows["transfer"]:
-        if row["channel"] == "return":
-            continue  # which uses none
+        if row["ref"] in back:
+            continue
         most = caps["sms_most"] if row["channel"] == "sms" else caps["most"]
         if not caps["least"] <= row["amount"] <= most:
             yield f"{row['ref']} is of {row['amount']}"
@@ -94,24 +110,24 @@ def _limits_hold(history: History) -> Iterator[str]:
 def _room(history: History) -> Iterator[str]:
     """Nobody is sent more than they may hold; what comes from elsewhere cannot be refused."""
     held, given = defaultdict(int), defaultdict(int)
-    for (account, _), minor in history.opening.items():
-        held[account] += minor
-    ours, back = set(history.accounts.values()), gone(history)
+    held.update(history.opening)
+    ours, back = set(history.accounts.values()), free(history)
     for one in history.moved:
-        held[one.src] -= one.minor
-        held[one.dest] += one.minor
+        src, dest = (one.src, one.asset), (one.dest, one.asset)
+        held[src] -= one.minor
+        held[dest] += one.minor
         if one.src not in ours or one.ref in back:
-            given[one.dest] += one.minor
-        elif one.dest in ours and held[one.dest] - given[one.dest] > history.caps["held"]:
-            yield f"{one.dest} holds {held[one.dest]} since {one.ref}"
+            given[dest] += one.minor
+        elif one.dest in ours and held[dest] - given[dest] > history.caps["held"]:
+            yield f"{dest} is {held[dest]} since {one.ref}"
 
 
 @promise("every counter equals its movements")
 def _counters_equal(history: History) -> Iterator[str]:
     counted = {
-        (row["account_id"], row["period"]): (row["amount"], row["count"])
+        (row["account_id"], row["bucket"], row["period"]): (row["amount"], row["count"])
         for row in history.rows["counter"]
-        if row["bucket"] == "KHR"
+        if row["bucket"] in DECIMALS
     }
     moved = {
         key: (sum(row["amount"] for row in rows), len(rows))
@@ -123,24 +139,25 @@ def _counters_equal(history: History) -> Iterator[str]:
     going, coming = defaultdict(int), defaultdict(int)
     for row in history.rows["transfer"]:
         if row["state"] == "signed":
-            going[row["src_account"]] += row["amount"]
-            coming[row["dest_account"]] += row["amount"]
+            going[row["src_account"], row["currency"]] += row["amount"]
+            coming[row["dest_account"], row["currency"]] += row["amount"]
     for row in history.rows["dispute"]:
-        going[row["dest_account"]] += row["held"]
+        going[row["dest_account"], row["currency"]] += row["held"]
     for row in history.rows["holding"]:
-        under_way = going[row["account_id"]], coming[row["account_id"]]
-        if row["currency"] == "KHR" and (row["outgoing"], row["incoming"]) != under_way:
-            yield f"{row['account_id']} has {under_way} under way, its row says {row}"
+        key = row["account_id"], row["currency"]
+        under_way = going[key], coming[key]
+        if (row["outgoing"], row["incoming"]) != under_way:
+            yield f"{key} has {under_way} under way, its row says {row}"
 
 
 @promise("every cap can be used to its end")
 def _caps_usable(history: History) -> Iterator[str]:
     for _, number, amount, page in history.of("tried the rest"):
         if not (page or "").startswith(("Sent ", "In progress")):
-            yield f"{number} may send {amount}, and was told {page!r}"
+            yield f"{number} may send {amount.typed} {amount.currency}, and was told {page!r}"
 
 
-def rest(history: History, number: str, now: datetime) -> int:
+def rest(history: History, number: str, currency: str, now: datetime) -> int:
     """What this number may send now, to somebody at another bank; 0 when nothing."""
     account, caps, day = (
         history.accounts[number],
@@ -148,11 +165,11 @@ def rest(history: History, number: str, now: datetime) -> int:
         str(now.astimezone(PHNOM_PENH).date()),
     )
     periods = by_period(history)
-    today, month = periods.get((account, day), []), periods.get((account, day[:7]), [])
+    today, month = (periods.get((account, currency, period), []) for period in (day, day[:7]))
     holds = next(
         row["settled"] - row["outgoing"]
         for row in history.rows["holding"]
-        if (row["account_id"], row["currency"]) == (account, "KHR")
+        if (row["account_id"], row["currency"]) == (account, currency)
     )
     left = min(
         caps["most"],

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from histories import History, Moved
+from histories import History, Moved, Sum
 from judging import Step, blocks, gone, promise
 
 CLOCKS_S = 4.0  # apart at most
@@ -18,14 +18,14 @@ def _claimed_or_back(history: History) -> Iterator[str]:
     for block in blocks(history):
         for one in block.moved:
             if one.ref in back:
-                since = waiting[one.src, one.dest, one.minor]
+                since = waiting[one.src, one.dest, one.sum]
                 yield from _gone_back(one, block, since, days_s)
             elif one.dest in block.ownerless:
-                waiting[one.dest, one.src, one.minor].append(block.at_s)
+                waiting[one.dest, one.src, one.sum].append(block.at_s)
         for key in [key for key in waiting if key[0] in block.claimed]:
             del waiting[key]
     refused = {
-        (row["src_account"], row["dest_account"], row["amount"])
+        (row["src_account"], row["dest_account"], Sum(row["amount"], row["currency"]))
         for row in back.values()
         if row["state"] != "committed"  # and is tried again a day later
     }
@@ -46,16 +46,16 @@ def _gone_back(one: Moved, block: Step, since: list[float], days_s: float) -> It
 
 @promise("a wallet that nobody has claimed is sent no more than it may be")
 def _stays_small(history: History) -> Iterator[str]:
-    held: Counter[str] = Counter()
+    held: Counter[tuple[str, str]] = Counter()
     for block in blocks(history):
         for one in block.moved:
-            held[one.src] -= one.minor
-            held[one.dest] += one.minor
+            held[one.src, one.asset] -= one.minor
+            held[one.dest, one.asset] += one.minor
             if one.dest in block.ownerless - block.claimed:
                 if one.minor > history.unclaimed["most"]:
                     yield f"{one} is too much at once"
-                if held[one.dest] > history.unclaimed["held"]:
-                    yield f"{one.dest} holds {held[one.dest]} since {one.ref}"
+                if (holds := held[one.dest, one.asset]) > history.unclaimed["held"]:
+                    yield f"{one.dest} holds {holds} since {one.ref}"
 
 
 @promise("nobody has more wallets made than he may")

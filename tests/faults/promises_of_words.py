@@ -5,22 +5,35 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import inf
 
-from histories import History
-from judging import WRONG_PINS_MOST, agreed, blocks, gone, number_of, paid, promise, told
+from histories import History, sum_in
+from judging import (
+    WRONG_PINS_MOST,
+    agreed,
+    blocks,
+    given_back,
+    gone,
+    number_of,
+    paid,
+    promise,
+    told,
+)
 
 LOCKED_S = 30 * 60
 WITHDRAWN_S = 60  # in bad weather, an SMS may not have left for so long
+ASKED_MOST = 3  # by SMS of one number, whatever else waits for its answer
 AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
 # Without the word after a date, and at the end of what came later: where money may be asked back
 # there is no room for it.
 REF = re.compile(r"(?:\b[Rr]ef|\d\d/\d\d|^\w[\w ]*: .*) ([0-9A-Z]{8})\b")
-GIST = re.compile(r"^Sent|^You received|^Not sent:|came back|sent you|wallet is open")
-AMOUNT = re.compile(r"([\d,]+) KHR")
+GIST = re.compile(
+    r"^Sent(?= )|^You received|^Not sent:|came back|sent you|wallet is open|"
+    r"was a mistake|has given|has not given back"
+)
 # What says that the payment just agreed to was not made.
 NOT_MADE = re.compile(
     r"Nothing was done|Wrong PIN|Too many wrong PINs|^Not sent|can still send|^At most|"
     r"^You have .* to send|cannot hold that much|No more payments|cannot send now|"
-    r"has no wallet yet\. Ask|is getting a wallet|you cannot send to more"
+    r"has no wallet yet\. Ask|is getting a wallet|you cannot send to more|Nothing was given back"
 )
 NOT_PAID_BY_SMS = re.compile(r"Nothing was paid|was not sent|Wrong PIN|Too many wrong PINs. Try")
 
@@ -47,9 +60,9 @@ def _denied(history: History) -> Counter:
     denied: Counter = Counter()
     asked: dict[str, tuple] = {}
     for _, kind, *what in history.events:
-        if kind == "agreed":
-            number, to, minor, right, over = what
-            asked[number] = (number, to, minor) if right and over == "ussd" else None
+        if kind in ("agreed", "gives back"):
+            number, to, much, right, over = what
+            asked[number] = (number, to, much) if right and over == "ussd" else None
         elif kind == "page":
             number, _, page = what
             agreement = asked.pop(number, None)
@@ -81,10 +94,13 @@ def _nothing_invented(history: History) -> Iterator[str]:
         if kind == "block":
             moved |= dict(what[1])
         elif kind in ("page", "sms") and (text := what[-1]):
-            if not text.startswith(("Sent", "You received", "Received")):
+            if (
+                not text.startswith(("Sent", "You received", "Received"))
+                and "has given" not in text
+            ):
                 continue
-            (ref,), minor = REF.findall(text), int(AMOUNT.search(text)[1].replace(",", ""))
-            if moved.get(ref) != minor:
+            (ref,) = REF.findall(text)
+            if moved.get(ref) != sum_in(text):
                 yield f"{what[0]} at {at_s:.3f}: {text!r}"
 
 
@@ -107,7 +123,14 @@ def _progress_ends(history: History) -> Iterator[str]:
 @promise("every receipt is sent")
 def _receipts_sent(history: History) -> Iterator[str]:
     told = Counter((number, *_gist(text)) for _, number, text in history.of("sms"))
-    due = Counter([*_receipts_due(history), *_invitations_due(history), *_notices_due(history)])
+    due = Counter(
+        [
+            *_receipts_due(history),
+            *_invitations_due(history),
+            *_notices_due(history),
+            *_questions_due(history),
+        ]
+    )
     doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
     lost = sum(row["state"] == "unknown" for row in history.rows["message"])
     missing = [key for key in due if not told[key]]
@@ -121,7 +144,7 @@ def _receipts_sent(history: History) -> Iterator[str]:
 
 
 def _receipts_due(history: History) -> Iterator[tuple]:
-    numbers, back = _numbers(history), gone(history)
+    numbers, back, given = _numbers(history), gone(history), given_back(history)
     for block in blocks(history):
         for one in block.moved:
             if one.src in numbers and one.ref not in back:
@@ -131,7 +154,8 @@ def _receipts_due(history: History) -> Iterator[tuple]:
             if one.ref in back:
                 yield numbers[one.dest], "came back", one.ref
             elif one.dest not in block.ownerless:
-                yield numbers[one.dest], "You received", one.ref
+                words = "has given" if one.ref in given else "You received"
+                yield numbers[one.dest], words, one.ref
     for row in history.rows["transfer"]:
         if row["state"] in ("rejected", "cancelled", "expired") and row["ref"] not in back:
             yield row["src_msisdn"], "Not sent:", row["ref"]
@@ -161,6 +185,17 @@ def _notices_due(history: History) -> Iterator[tuple]:
             yield number_of(account), "wallet is open", ""
 
 
+def _questions_due(history: History) -> Iterator[tuple]:
+    """Who is asked for money hears of it, and who has asked hears of a No."""
+    numbers, asked = _numbers(history), Counter()
+    for row in history.rows["dispute"]:
+        asked[row["dest_account"]] += 1
+        if asked[row["dest_account"]] <= ASKED_MOST:
+            yield row["dest_msisdn"], "was a mistake", row["ref"]
+        if row["state"] == "refused":
+            yield numbers[row["src_account"]], "has not given back", row["ref"]
+
+
 def _gist(text: str) -> tuple[str, str]:
     found, refs = GIST.search(text), REF.findall(text)
     return (found[0], refs[0] if refs else "") if found else ("", "")
@@ -183,7 +218,11 @@ def _pins_guarded(history: History) -> Iterator[str]:
     tried: dict[str, Counter] = defaultdict(Counter)
     for row in history.rows["attempt"]:
         tried[row["account_id"]][row["state"]] += 1
-    typed = Counter((number, right) for _, number, *_, right, _ in history.of("agreed"))
+    typed = Counter(
+        (number, right)
+        for kind in ("agreed", "gives back", "asks back")
+        for _, number, *_, right, _ in history.of(kind)
+    )
     changes = Counter(number for _, number in history.of("old PIN"))
     for row in history.rows["wallet"]:
         number, of = row["msisdn"], tried[row["account_id"]]

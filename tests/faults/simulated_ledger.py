@@ -134,7 +134,7 @@ class SimulatedLedger:
                 self._tell_of_accounts(command)
         moved = [one for transaction in committed for one in _moved(transaction)]
         self._town.history.moved += moved
-        told = [(one.ref, one.minor) for one in moved]
+        told = [(one.ref, one.sum) for one in moved]
         self._town.note("block", height, told, [tx_hash[:8] for tx_hash in rejected])
         self.grown.set()
         self.grown = asyncio.Event()

@@ -7,20 +7,30 @@ PINs only whether they were right.
 
 import asyncio
 import re
+from collections.abc import Callable
+from functools import partial
 
 from beginnings import Person
+from histories import Sum, sum_in
 
 PIN_PAGE = re.compile(
-    r"(Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)"
-    r"|(?P<stranger>[\d ]+) has no wallet yet\. Send (?P<waits>[\d,]+ KHR)\? It comes back.*)"
+    r"(Send (?P<amount>[\d,.]+ [A-Z]{3}) to (?P<to>.*)"
+    r"|(?P<stranger>[\d ]+) has no wallet yet\. Send (?P<waits>[\d,.]+ [A-Z]{3})\? It comes back.*)"
     r"\nPIN to confirm",
     re.DOTALL,
 )
 CODE = re.compile(
-    r"(Send (?P<amount>[\d,]+ KHR) to (?P<to>.*)\?"
-    r"|^(?P<stranger>[\d ]+) has no wallet yet\. Send (?P<waits>[\d,]+ KHR)\? It comes back.*)"
+    r"(Send (?P<amount>[\d,.]+ [A-Z]{3}) to (?P<to>.*)\?"
+    r"|^(?P<stranger>[\d ]+) has no wallet yet\. Send (?P<waits>[\d,.]+ [A-Z]{3})\? It comes .*)"
     r" Within .* YES (?P<code>\d+)"
 )
+# Others are known by the ends of their numbers where they are not typed.
+ASK_PAGE = re.compile(r"Ask .*\.\.(?P<tail>\d{3}) to give (?P<amount>.*) back\nPIN to confirm")
+GIVE_PAGE = re.compile(r"Give (?P<amount>.*) back to .*\.\.(?P<tail>\d{3})\nPIN to confirm")
+ASKED_CODE = re.compile(
+    r"\.\.(?P<tail>\d{3}) says (?P<amount>.*) was a mistake, .* YES (?P<code>\d+)"
+)
+WRONG_PERSON = re.compile(r"^(\d) (?:Wrong person|Sent before)$", re.MULTILINE)
 GET_WALLET = re.compile(r"^(\d) (?:Choose a PIN|Open a wallet)$", re.MULTILINE)
 PATIENCE_S = 40.0  # with a code that does not come
 WRONG_PIN, NEW_PIN = "111222", "395172"
@@ -60,55 +70,100 @@ class Phone:
             if self.sure:
                 await errand()
 
-    async def pay(self, to: str, amount: str, *, stepwise: bool = False) -> bool:
+    async def pay(self, to: str, amount: Sum, *, stepwise: bool = False) -> bool:
         """Pay by USSD; was it seen to the end?"""
-        dialled = () if stepwise else ("1", to, amount)
-        call = await self.dial(*dialled)
+        call = await self.dial(*(() if stepwise else self._dialled(to, amount)))
+        return await self._talk(call, lambda page: self._answer(page, to, amount))
+
+    async def _talk(self, call: "Call", answer: Callable[[str], str | None]) -> bool:
+        """Type what each page is answered with, while there is something; was the end seen?"""
         for _ in range(10):
-            answer = self._answer(call.page, to, amount)
-            if answer is None:
+            typed = None if call.page is None or call.ended else answer(call.page)
+            if typed is None:
                 break
             if self._chance.random() < self._town.habits.hang_up:
                 self._town.note("hung up", self.person.number)
                 return False
             await asyncio.sleep(self._chance.random())
-            await call.type(answer)
+            await call.type(typed)
         return call.ended
 
-    def _answer(self, page: str | None, to: str, amount: str) -> str | None:
+    def _dialled(self, to: str, amount: Sum) -> tuple[str, ...]:
+        """Everything at once; who has dollars chooses between them and riel."""
+        choice = ("2" if amount.currency == "USD" else "1",) if self.person.cents else ()
+        return ("1", to, *choice, amount.typed)
+
+    def _answer(self, page: str, to: str, amount: Sum) -> str | None:
         """What to type at this page; None to leave it."""
-        if page is None:
-            return None
-        if PIN_PAGE.search(page):
-            return self._pin(page)
+        if asks := PIN_PAGE.search(page):
+            return self._pin(partial(self.agree, asks, "ussd"))
+        if decided := self._decide(page):
+            return decided
         for words, typed in (
             ("Send anyway", "1" if self._chance.random() < 0.6 else None),
             ("Continue sending", "1" if self._chance.random() < 0.5 else "2"),
             ("1 Send money", "1"),
             ("Ask them to dial", None),
             ("Send to which number?", to),
-            ("How much", amount if page.startswith("How much") else None),
+            ("Send what?", "2" if amount.currency == "USD" else "1"),
+            ("How much", amount.typed if page.startswith("How much") else None),
         ):
             if words in page:
                 return typed
         return None
 
-    def _pin(self, page: str) -> str:
+    def _pin(self, agree: Callable[..., None]) -> str:
+        """The PIN, by which something is agreed to, or a wrong one."""
         right = self._chance.random() >= self._town.habits.wrong_pin
-        self.agree(PIN_PAGE.search(page), "ussd", right=right)
+        agree(right=right)
         return self.pin if right else WRONG_PIN
 
     def agree(self, agreed: re.Match, over: str, *, right: bool) -> None:
         """Note what the person has been told and says yes to."""
         digits = "".join(one for one in agreed["to"] or agreed["stranger"] if one.isdigit())
         amount = agreed["amount"] or agreed["waits"]
-        minor = int(amount.removesuffix(" KHR").replace(",", ""))
-        number = self.person.number
-        self._town.note("agreed", number, f"+855{digits.removeprefix('0')}", minor, right, over)
+        number, to = self.person.number, f"+855{digits.removeprefix('0')}"
+        self._town.note("agreed", number, to, sum_in(amount), right, over)
 
-    async def send(self, to: str, amount: str) -> str | None:
+    def _agree_back(self, kind: str, agreed: re.Match, over: str, *, right: bool) -> None:
+        to, amount = f"+85512345{agreed['tail']}", sum_in(agreed["amount"])
+        self._town.note(kind, self.person.number, to, amount, right, over)
+
+    async def ask_back(self) -> None:
+        """Say that the latest payment went to the wrong person."""
+        await self._talk(await self.dial("3"), self._regret)
+
+    def _regret(self, page: str) -> str | None:
+        if asks := ASK_PAGE.search(page):
+            return self._pin(partial(self._agree_back, "asks back", asks, "ussd"))
+        offered = WRONG_PERSON.search(page)
+        return offered and offered[1]
+
+    async def decide(self, over: str) -> None:
+        """Give back or keep what somebody has asked for by SMS, if anybody has."""
+        found = await self._code(0, ASKED_CODE)
+        ways = [self._give_back_by_sms(found[0])] if found and over != "ussd" else []
+        if found and over != "sms":
+            ways.append(self._decide_by_ussd())
+        await asyncio.gather(*ways)
+
+    async def _give_back_by_sms(self, asked: re.Match) -> None:
+        pin = self._pin(partial(self._agree_back, "gives back", asked, "sms"))
+        await self.text(f"YES {asked['code']} {pin}")
+
+    async def _decide_by_ussd(self) -> None:
+        await self._talk(await self.dial(), self._decide)
+
+    def _decide(self, page: str) -> str | None:
+        if asks := GIVE_PAGE.search(page):
+            return self._pin(partial(self._agree_back, "gives back", asks, "ussd"))
+        if "was a mistake" in page:
+            return self._chance.choice("1120")
+        return "1" if page.startswith("Keep") else None
+
+    async def send(self, to: str, amount: Sum) -> str | None:
         """Send it without a slip, whatever is asked; the last page."""
-        call = await self.dial("1", to, amount)
+        call = await self.dial(*self._dialled(to, amount))
         while call.page and not call.ended:
             asks = PIN_PAGE.search(call.page)
             if asks:
@@ -118,10 +173,10 @@ class Phone:
             await call.type(self.pin if asks else "1")
         return call.page
 
-    async def pay_by_sms(self, to: str, amount: str) -> None:
+    async def pay_by_sms(self, to: str, amount: Sum) -> None:
         """Ask by SMS, wait for the code, answer with it and the PIN."""
         seen, habits = len(self.inbox), self._town.habits
-        await self.text(f"SEND {amount} {to}")
+        await self.text(f"SEND {amount.typed} {amount.currency} {to}")
         for _ in range(3):
             found = await self._code(seen)
             if found is None:
@@ -131,19 +186,17 @@ class Phone:
                 await self.text(f"YES {(int(agreed['code']) + 1) % 10000:04} {self.pin}")
                 if self._chance.random() < 0.5:  # and thinks better of it
                     return
-            right = self._chance.random() >= habits.wrong_pin
-            self.agree(agreed, "sms", right=right)
-            pin = self.pin if right else WRONG_PIN
+            pin = self._pin(partial(self.agree, agreed, "sms"))
             await self.text(f"YES {agreed['code']} {pin}")
-            if right:
+            if pin != WRONG_PIN:
                 return
 
-    async def pay_at_once(self, to: str, amount: str, other: str) -> None:
+    async def pay_at_once(self, to: str, amount: Sum, other: Sum) -> None:
         """Agree by USSD and by SMS at the same moment."""
         seen = len(self.inbox)
-        await self.text(f"SEND {other} {to}")
+        await self.text(f"SEND {other.typed} {other.currency} {to}")
         code = await self._code(seen)
-        call = await self.dial("1", to, amount)
+        call = await self.dial(*self._dialled(to, amount))
         asks = PIN_PAGE.search(call.page or "")
         if code and asks:
             self.agree(asks, "ussd", right=True)
@@ -151,10 +204,10 @@ class Phone:
             yes = f"YES {code[0]['code']} {self.pin}"
             await asyncio.gather(call.type(self.pin), self.text(yes))
 
-    async def guess(self, to: str, amount: str) -> None:
+    async def guess(self, to: str, amount: Sum) -> None:
         """Somebody who holds the phone tries many PINs at once."""
         seen = len(self.inbox)
-        await self.text(f"SEND {amount} {to}")
+        await self.text(f"SEND {amount.typed} {amount.currency} {to}")
         if found := await self._code(seen):
             agreed, _ = found
             for _ in range(5):
@@ -163,11 +216,11 @@ class Phone:
                 *(self.text(f"YES {agreed['code']} {WRONG_PIN}") for _ in range(5))
             )
 
-    async def _code(self, seen: int):
+    async def _code(self, seen: int, asks: re.Pattern[str] = CODE):
         until = self._town.loop.time() + PATIENCE_S
         while self._town.loop.time() < until:
             for place in range(seen, len(self.inbox)):
-                if found := CODE.search(self.inbox[place]):
+                if found := asks.search(self.inbox[place]):
                     return found, place + 1
             self._arrived.clear()
             try:
@@ -219,6 +272,8 @@ class Phone:
     async def look(self, item: str) -> str | None:
         """Read the balance or the last payment from the menu."""
         call = await self.dial()
+        if call.page and "was a mistake" in call.page:
+            await call.type("0")
         if call.page and "Continue sending" in call.page:
             await call.type("2" if "2 " in call.page else "00")
         lines = (call.page or "").splitlines()

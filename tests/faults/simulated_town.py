@@ -21,7 +21,7 @@ from beginnings import (
 )
 from chances import Chances, Habits, Weather
 from errands import errands_of, get_wallet
-from histories import History
+from histories import History, Sum
 from judging import WRONG_PINS_MOST
 from promises_of_money import rest
 from simulated_carrier import Network
@@ -47,6 +47,7 @@ MEETS = 0.4  # of worlds have people without a wallet …
 WAITS = 0.7  # … and in most of these their money waits until it goes back
 NIGHTS = 0.04
 RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
+DOLLARS = 0.5  # of those who have some
 CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.1  # of worlds have housekeeping and reconciliation, which are dear
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
@@ -204,10 +205,11 @@ class Town:
         await asyncio.sleep(CLOCKS_AGREE_S)
         self._read_rows()
         number = phone.person.number
-        amount = rest(self.history, number, self.now())
+        currency = "USD" if phone.person.cents and self._chance.random() < DOLLARS else "KHR"
+        amount = Sum(rest(self.history, number, currency, self.now()), currency)
         wrong = {row["msisdn"]: row["wrong_pins"] for row in self.history.rows["wallet"]}
-        if amount and phone.sure and wrong[number] < WRONG_PINS_MOST:
-            page = await phone.send(ELSEWHERE.local, str(amount))
+        if amount.minor and phone.sure and wrong[number] < WRONG_PINS_MOST:
+            page = await phone.send(ELSEWHERE.local, amount)
             self.note("tried the rest", number, amount, page)
 
     async def _all(self, coroutines) -> None:
