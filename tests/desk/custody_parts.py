@@ -5,7 +5,8 @@ from concurrent.futures import Executor
 from typing import Any
 
 from clocks import FakeClock, seeded
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlmodel import SQLModel
 
 from gateway.desk.journal import Journal
 from gateway.desk.pins import PinGuard
@@ -111,6 +112,17 @@ async def change(sql: Sql, table: Table, **values: Any) -> None:
 
     def write(connection: Connection, _items: Sequence[None]) -> Sequence[None]:
         connection.execute(update(table).values(values))
+        return [None]
+
+    await sql.run(write, [None])
+
+
+async def begin_anew(sql: Sql) -> None:
+    """Delete every row."""
+
+    def write(connection: Connection, _items: Sequence[None]) -> Sequence[None]:
+        for table in SQLModel.metadata.sorted_tables:
+            connection.execute(delete(table))
         return [None]
 
     await sql.run(write, [None])

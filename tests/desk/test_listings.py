@@ -184,13 +184,18 @@ async def test_money_from_another_banks_customer_comes_with_an_sms_that_says_fro
     assert "theirs" not in sms["text"]
 
 
-async def test_a_bank_that_lists_a_number_of_ours_cannot_make_its_money_look_like_from_there(
-    desk, ledger
-):
-    ledger.held["crook@aba", "khr#nbc"] += 9_000
-    await told(desk, ledger, lists("aba", THIDA, "crook@aba"))
-    sent = TransferAsset("crook@aba", account(DARA), "khr#nbc", "7000", "")
-    await told(desk, ledger, ("crook@aba", [sent]))
+async def test_money_from_a_number_that_is_ours_too_comes_from_the_bank_that_says_so(desk, ledger):
+    ledger.held["thida@aba", "khr#nbc"] += 9_000
+    await told(desk, ledger, lists("aba", THIDA, "thida@aba"))
+    sent = TransferAsset("thida@aba", account(DARA), "khr#nbc", "7000", "")
+    await told(desk, ledger, ("thida@aba", [sent]))
     (sms,) = await fetch(desk.sql, MESSAGE)
-    assert "from ABA Bank" in sms["text"]
-    assert THIDA.tail not in sms["text"]
+    assert "from ABA Bank ..602" in sms["text"]
+
+
+async def test_both_banks_call_a_payment_by_the_ref_of_who_sends_it(desk, ledger):
+    ledger.held[AT_ABA, "khr#nbc"] += 9_000
+    sent = TransferAsset(AT_ABA, account(DARA), "khr#nbc", "7000", "K7Q2M9XA")
+    await told(desk, ledger, (AT_ABA, [sent]))
+    (sms,) = await fetch(desk.sql, MESSAGE)
+    assert "Ref K7Q2M9XA." in sms["text"]

@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import pytest
 from clocks import FakeClock
-from custody_parts import ACCOUNT, OTHER, PIN, WALLET, DyingSql, only, rows
+from custody_parts import ACCOUNT, OTHER, PIN, WALLET, DyingSql, begin_anew, only, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from money_parts import DARA, SUBMISSION, THIDA, execute, khr, person
+from money_parts import DARA, SUBMISSION, THIDA, khr, person
 from replacement_parts import (
     FIRST,
     NEW,
@@ -21,8 +21,6 @@ from replacement_parts import (
     pinless,
     sealed_of,
 )
-from sqlalchemy import delete
-from sqlmodel import SQLModel
 
 from gateway.desk.blocks import start_cursor
 from gateway.desk.recovery_request import RecoveryError, Request
@@ -200,24 +198,18 @@ class World:
         assert paid[-1]["state"] == "committed"
 
 
-def test_one_key_that_we_can_open_whatever_happens():
-    sql = InlineSql()  # one for all: each would prepare every statement anew
-    SQLModel.metadata.create_all(sql._engine)
+async def live(sql: InlineSql, steps) -> None:
+    await begin_anew(sql)
+    world = World(sql)
+    await world.begin()
+    for name, *how in steps:
+        await getattr(world, name)(*how)
+        await check_keys(world.custody)
+    await world.come_to_rest()
+    await world.check_at_rest()
 
-    async def live(steps) -> None:
-        await execute(sql, *(delete(table) for table in SQLModel.metadata.sorted_tables))
-        world = World(sql)
-        await world.begin()
-        for name, *how in steps:
-            await getattr(world, name)(*how)
-            await check_keys(world.custody)
-        await world.come_to_rest()
-        await world.check_at_rest()
 
-    @settings(max_examples=40)
-    @given(STEPS)
-    def whatever_happens(steps) -> None:
-        asyncio.run(live(steps))
-
-    whatever_happens()
-    asyncio.run(sql.close())
+@settings(max_examples=40)
+@given(STEPS)
+def test_one_key_that_we_can_open_whatever_happens(inline_sql, steps):
+    asyncio.run(live(inline_sql, steps))

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 from clocks import FakeClock
+from custody_parts import begin_anew
 from dispute_parts import DISPUTE, DisputeDesk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,6 @@ from money_parts import (
     khr,
     person,
 )
-from sqlmodel import SQLModel
 
 from gateway.desk.audit import rounds
 from gateway.desk.blocks import start_cursor
@@ -68,9 +68,8 @@ DISPUTES = st.lists(
 class World:
     """One process after another on one store, and a ledger that outlives them."""
 
-    def __init__(self) -> None:
-        self.sql = InlineSql()
-        SQLModel.metadata.create_all(self.sql._engine)
+    def __init__(self, sql: InlineSql) -> None:
+        self.sql = sql
         self.clock = FakeClock(skipping=True)
         self.ledger = MemoryLedger(auto=False)
         self.lives = 0
@@ -198,8 +197,9 @@ class World:
         assert all(row["state"] != "signed" for row in transfers)
 
 
-async def live(steps) -> None:
-    world = World()
+async def live(sql: InlineSql, steps) -> None:
+    await begin_anew(sql)
+    world = World(sql)
     await world.begin()
     for step in steps:
         await world.step(*step)
@@ -209,16 +209,15 @@ async def live(steps) -> None:
     await world.come_to_rest()
     await world.check(at_rest=True)
     await world.reconcile()
-    await world.sql.close()
 
 
 @settings(max_examples=30)
 @given(STEPS)
-def test_money_is_conserved_and_no_row_drifts_from_its_movements(steps):
-    asyncio.run(live(steps))
+def test_money_is_conserved_and_no_row_drifts_from_its_movements(inline_sql, steps):
+    asyncio.run(live(inline_sql, steps))
 
 
 @settings(max_examples=15)
 @given(DISPUTES)
-def test_what_disputes_hold_is_what_they_say_and_goes_back_once(steps):
-    asyncio.run(live(steps))
+def test_what_disputes_hold_is_what_they_say_and_goes_back_once(inline_sql, steps):
+    asyncio.run(live(inline_sql, steps))

@@ -5,13 +5,11 @@ from typing import Any
 
 from audit_parts import found
 from clocks import FakeClock
-from custody_parts import WALLET
+from custody_parts import WALLET, begin_anew
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from money_parts import DARA, HOLDING, THIDA, TRANSFER, account, execute, fetch
+from money_parts import DARA, HOLDING, THIDA, TRANSFER, account, fetch
 from replacement_parts import opens
-from sqlalchemy import delete
-from sqlmodel import SQLModel
 from unclaimed_parts import BOPHA, SREY, UNCLAIMED, Town, TownLedger
 
 from gateway.desk.times import to_ms
@@ -116,25 +114,19 @@ class World:
             assert notes <= {"waiting", "returned"}
 
 
-def test_money_is_claimed_or_goes_back_once_whatever_the_order():
-    sql = InlineSql()  # one for all: each would prepare every statement anew
-    SQLModel.metadata.create_all(sql._engine)
+async def live(sql: InlineSql, steps) -> None:
+    await begin_anew(sql)
+    world = World(sql)
+    await world.town.begin(DARA, THIDA)
+    await world.step("send", DARA, BOPHA)
+    await world.step("through")
+    for step in steps:
+        await world.step(*step)
+    await world.rest()
+    await world.check()
 
-    async def live(steps) -> None:
-        await execute(sql, *(delete(table) for table in SQLModel.metadata.sorted_tables))
-        world = World(sql)
-        await world.town.begin(DARA, THIDA)
-        await world.step("send", DARA, BOPHA)
-        await world.step("through")
-        for step in steps:
-            await world.step(*step)
-        await world.rest()
-        await world.check()
 
-    @settings(max_examples=40)
-    @given(STEPS)
-    def whatever_the_order(steps) -> None:
-        asyncio.run(live(steps))
-
-    whatever_the_order()
-    asyncio.run(sql.close())
+@settings(max_examples=40)
+@given(STEPS)
+def test_money_is_claimed_or_goes_back_once_whatever_the_order(inline_sql, steps):
+    asyncio.run(live(inline_sql, steps))

@@ -1,13 +1,15 @@
 """All keys move to a new key-encryption key, as an operator asks for it, also when it is killed."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 
 import pytest
 from clocks import seeded
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert
 
 from gateway import rekey
 from gateway.config import Settings
@@ -52,12 +54,10 @@ def add_wallets(settings: Settings, how_many: int, sealed_key: bytes | None = No
 
 
 def under(settings: Settings, version: int) -> int:
-    engine = open_engine(settings.database_url)
-    with engine.connect() as connection:
-        of_version = select(func.count()).where(WALLET.c.kek_version == version)
-        count = connection.execute(of_version).scalar_one()
-    engine.dispose()
-    return int(count)
+    file = settings.database_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file)) as it:
+        asked = it.execute("SELECT count(*) FROM wallet WHERE kek_version = ?", [version])
+        return int(asked.fetchone()[0])
 
 
 async def test_keys_move_and_it_says_how_far_it_is(settings, monkeypatch):

@@ -139,7 +139,7 @@ def nobody_listens(ports):
     return True
 
 
-async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports):
+async def test_all_starts_pays_stops_remembers_and_tells_of_a_killed_gateway(tmp_path, ports):
     process = await up(tmp_path, ports)
     try:
         told = await running(process)
@@ -163,14 +163,27 @@ async def test_everything_starts_moves_money_stops_and_remembers(tmp_path, ports
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state/keys").iterdir()}
     assert {mode for name, mode in modes.items() if not name.endswith(".pub")} == {0o600}
 
+    log = tmp_path / "state/logs/gateway.log"
+    with log.open("a") as earlier:
+        earlier.write("what an earlier run wrote\n")
     process = await up(tmp_path, ports)
     try:
-        await running(process)
+        told = await running(process)
         assert (await asyncio.to_thread(balances, ports[0]))["85512345601@bank"] == "394000"
         # Every transcript that the pure core plays, now over HTTP through the real gateway.
         await plays(ports[0], *sorted(TRANSCRIPTS.glob("*.txt")))
+        assert f" phone +85512345601 --sim http://127.0.0.1:{ports[0]}" in told
+        gateway = re.search(r"Gateway +http://127.0.0.1:\d+ \(process (\d+)\)", told)
+        os.kill(int(gateway[1]), signal.SIGKILL)
+        async with asyncio.timeout(STARTS_S):
+            said = (await process.stdout.read()).decode()
+        assert await process.wait() == 1
     finally:
-        await stopped(process, signal.SIGTERM)
+        if process.returncode is None:
+            await stopped(process)
+    assert f"the gateway was killed by SIGKILL; its log is {log}" in said
+    assert "`make run` starts everything again and settles what was begun" in said
+    assert "earlier run" not in said
     assert nobody_listens(ports)
 
 
@@ -198,7 +211,7 @@ async def test_two_banks_pay_though_a_peer_is_stopped_and_one_lies(tmp_path, por
         file.write_text(STILL)
         await plays(ports[0], file)
     finally:
-        code, _ = await stopped(process)
+        code, _ = await stopped(process, signal.SIGTERM)
     assert code == 0
     assert nobody_listens([*ports, ports[1] + 1])
     state = tmp_path / "state"
@@ -218,24 +231,6 @@ async def test_a_dead_part_is_named_with_the_end_of_its_log(tmp_path, ports):
     assert "the development ledger ended with exit code" in said
     assert "`make run` starts everything again" in said
     assert "cannot be read" in said
-    assert nobody_listens(ports)
-
-
-async def test_a_killed_gateway_is_told_by_signal_log_and_what_to_do(tmp_path, ports):
-    log = tmp_path / "state/logs/gateway.log"
-    log.parent.mkdir(parents=True)
-    log.write_text("what an earlier run wrote\n")
-    process = await up(tmp_path, ports)
-    told = await running(process)
-    assert f" phone +85512345601 --sim http://127.0.0.1:{ports[0]}" in told
-    gateway = re.search(r"Gateway +http://127.0.0.1:\d+ \(process (\d+)\)", told)
-    os.kill(int(gateway[1]), signal.SIGKILL)
-    async with asyncio.timeout(STARTS_S):
-        said = (await process.stdout.read()).decode()
-    assert await process.wait() == 1
-    assert f"the gateway was killed by SIGKILL; its log is {log}" in said
-    assert "`make run` starts everything again and settles what was begun" in said
-    assert "earlier run" not in said
     assert nobody_listens(ports)
 
 
