@@ -18,11 +18,11 @@ WORKERS      ?= 3
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 
-run: $(VENV)/.installed ## Start ledger, gateway and simulator; SIM_PORT= GATEWAY_PORT= LEDGER_PORT= PEERS= BANKS=
+run: $(VENV)/.installed ## Start ledger, gateway and simulator; STATE= SIM_PORT= GATEWAY_PORT= LEDGER_PORT= PEERS= BANKS=
 	@exec $(BIN)/ussd-sim up --state $(STATE) --port $(SIM_PORT) \
 	  --gateway-port $(GATEWAY_PORT) --ledger-port $(LEDGER_PORT) --peers $(PEERS) --banks $(BANKS)
 
-reset: ## Forget everything `make run` has kept
+reset: ## Forget everything `make run` has kept; STATE=
 	@if [ -e $(STATE)/up.pid ] && kill -0 "$$(cat $(STATE)/up.pid)" 2>/dev/null; then \
 	  echo "make run is still going (process $$(cat $(STATE)/up.pid)): stop it first with Ctrl-C" >&2; exit 1; fi
 	rm -rf $(STATE)

@@ -50,10 +50,11 @@ _alive = (
     & (_challenge.c.expires_at > bindparam("b_now"))
     & (_challenge.c.wrong_codes < WRONG_CODES_MOST)
 )
-# Locked before they are compared, so that parallel guesses are judged one after another.
+# Locked before they are compared, so that parallel guesses are judged one after another. Also those
+# whose time is over, which may have paid.
 _CHALLENGES: Final = (
-    select(_challenge)
-    .where(_alive)
+    select(_challenge, _alive.label("alive"))
+    .where(_challenge.c.msisdn == bindparam("b_number"))
     .order_by(_challenge.c.form, _challenge.c.dispute)
     .with_for_update()
 )
@@ -86,6 +87,13 @@ class Stored(Enum):
     REPEAT = auto()  # acted upon before, nothing was changed
     ANSWERED = auto()  # also when there was nothing to answer
     OVER_BUDGET = auto()  # acted upon, but the number has had its answers of this hour
+
+
+@dataclass(frozen=True, slots=True)
+class PaidBefore:
+    """What another message with the same code has paid; its ref."""
+
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,7 @@ class Inbox:
         self._finish: Batcher[Done, Stored] = Batcher(
             partial(sql.run, partial(finish, replies_per_hour)), key=_number_of
         )
-        self._judge: Batcher[Guess, RowMapping | Stored] = Batcher(
+        self._judge: Batcher[Guess, RowMapping | PaidBefore | Stored] = Batcher(
             partial(sql.run, partial(judge, replies_per_hour)),
             key=lambda guess: _number_of(guess.done),
         )
@@ -173,6 +181,8 @@ class Inbox:
         if isinstance(judged, Stored):
             self._stored(mo, judged)
             return None
+        if isinstance(judged, PaidBefore):
+            return self._sms.became_of(judged.ref, facts)
         answers = json.loads(judged["answers"])
         return self._sms.confirmed(judged["form"], answers, judged["intent_id"], said.pin, facts)
 
@@ -265,7 +275,7 @@ def _finish_one(replies_per_hour: int, connection: Connection, done: Done) -> St
 
 def judge(
     replies_per_hour: int, connection: Connection, guesses: Sequence[Guess]
-) -> Sequence[RowMapping | Stored]:
+) -> Sequence[RowMapping | PaidBefore | Stored]:
     """The challenge of each right code; a wrong one is counted and answered in this commit."""
     # In the order of `finish`, so that two processes never wait for each other's rows.
     ordered = sorted(range(len(guesses)), key=lambda at: _number_of(guesses[at].done))
@@ -273,16 +283,24 @@ def judge(
     return [judged[at] for at in range(len(guesses))]
 
 
-def _judge_one(replies_per_hour: int, connection: Connection, guess: Guess) -> RowMapping | Stored:
+def _judge_one(
+    replies_per_hour: int, connection: Connection, guess: Guess
+) -> RowMapping | PaidBefore | Stored:
     done = guess.done
-    alive = {"b_number": done.mo.msisdn.e164, "b_now": done.now_ms}
-    rows = connection.execute(_CHALLENGES, alive).mappings().all()
-    if right := next((row for row in rows if guess.right(row)), None):
+    asked = {"b_number": done.mo.msisdn.e164, "b_now": done.now_ms}
+    rows = connection.execute(_CHALLENGES, asked).mappings().all()
+    right = next((row for row in rows if guess.right(row)), None)
+    intents = [right["intent_id"]] if right else []
+    paid = read_paid(connection, intents, [guess.turn_key], done.now_ms)
+    by_itself = guess.turn_key in paid
+    if right and not by_itself and (before := paid.get(right["intent_id"])):
+        return PaidBefore(before.ref)
+    if right and right["alive"]:
         return right
-    if read_paid(connection, (), [guess.turn_key], done.now_ms):
+    if by_itself:
         # Brought again because a process died after it had paid; its code may be long over.
         return _finish_one(replies_per_hour, connection, replace(done, answer=None))
     stored = _finish_one(replies_per_hour, connection, done)
-    if stored is not Stored.REPEAT and rows:
-        connection.execute(_WRONG, alive)
+    if stored is not Stored.REPEAT:
+        connection.execute(_WRONG, asked)
     return stored

@@ -171,8 +171,10 @@ class Turns:
                     return await self._answer(coming, claim, ahead)
                 case "missing":
                     # Unknown, with a text: a deep dial, or a session that was lost on the way.
-                    if create or not await self._dialable(mo):
+                    if create:
                         return self._apology("lost")
+                    if refused := await self._undialable(mo):
+                        return refused
                     create = True
                 case "busy":
                     self._admission.waits(worker)
@@ -218,14 +220,24 @@ class Turns:
         self._kept.keep(key, Kept(worker, dumped, after))
         return after.mt
 
-    async def _dialable(self, mo: UssdMo) -> bool:
+    async def _undialable(self, mo: UssdMo) -> UssdMt | None:
+        """Why the text of an unknown session begins none; None if it was dialled at once.
+
+        No session is begun for a mistake: what looks like one may be in the middle of a session
+        that was lost, and later callbacks of that may be repeated, too.
+        """
         try:
             facts = await self._facts(mo.msisdn)
         except NOT_TAKEN as error:
             # Perhaps the history of a session that has paid: not to be told that nothing was done.
             LOG.warning("turn not taken", error=error)
-            return False
-        return self._engine.dialable(mo.text.split(SEPARATOR), facts)
+            return self._apology("lost")
+        parts = mo.text.split(SEPARATOR)
+        if self._engine.dialable(parts, facts):
+            return None
+        if self._engine.may_have_paid(parts, facts):
+            return self._apology("lost")
+        return self._apology("mistyped", facts)
 
     async def _answer(self, coming: Coming, claim: Claim, ahead: Ahead | None) -> UssdMt:
         """Our turn: repeat the last page, or take what is new and finish."""
@@ -353,6 +365,6 @@ class Turns:
         old = self._clock.now().timestamp() - record.at > RESUME_S
         return None if record.end or old else record.state
 
-    def _apology(self, kind: Apology) -> UssdMt:
-        screen = self._engine.apology(kind, None)
+    def _apology(self, kind: Apology, facts: Facts | None = None) -> UssdMt:
+        screen = self._engine.apology(kind, facts)
         return UssdMt(screen.text, screen.end)

@@ -170,6 +170,11 @@ class PinChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PinNotNew:
+    """The old PIN was right, and the new one is the same: nothing is changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChoosePin:
     """Give a wallet without a PIN its first, kept under `token` by `pin`; its key is replaced."""
 
@@ -466,9 +471,9 @@ FindPayeeOutcome = (
 )
 SetLanguageOutcome = LanguageSet | Unavailable
 OpenWalletOutcome = WalletOpened | WalletOpening | WalletExists | KeptExpired | Unavailable
-ChangePinOutcome = PinChanged | PinOutcome | KeptExpired | Unconfirmed | Unavailable
+ChangePinOutcome = PinChanged | PinNotNew | PinOutcome | KeptExpired | Unconfirmed | Unavailable
 ChoosePinOutcome = KeyRenewed | KeyRenewing | KeptExpired | Unavailable
-RenewKeyOutcome = ChoosePinOutcome | PinOutcome | Unconfirmed
+RenewKeyOutcome = ChoosePinOutcome | PinNotNew | PinOutcome | Unconfirmed
 PayBankOutcome = (
     Committed
     | InProgress

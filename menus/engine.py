@@ -9,6 +9,7 @@ Rule 4.  What answers a question is decided by the question that was on the scre
          only for questions before it: going back to one forgets it and all that came after.
 Rule 5.  `0` goes back, `00` home, `9` turns the page of a list; only as the whole input.
 Rule 6.  A question is asked until it is answered or the person leaves; each time with the reason.
+         If no answer could help, the reason is the end.
 Rule 7.  The PIN comes last, on the page that shows what it is for. When that page is shown the
          intent is minted, bound to a digest of the answers: changed answers are another intent,
          the same answers the same one, so that paying twice takes saying so twice.
@@ -51,7 +52,7 @@ __all__ = [
     "WalletFacts",
 ]
 
-Apology = Literal["lost", "busy", "unavailable", "crowded"]
+Apology = Literal["lost", "mistyped", "busy", "unavailable", "crowded"]
 _CHOOSE = Refusal("engine.choose")
 
 
@@ -146,6 +147,11 @@ class Engine:
                 if not (skips and isinstance(_read(question, rest[0], nothing, ()), Refusal)):
                     del rest[0]
         return not rest
+
+    def may_have_paid(self, parts: Sequence[str], facts: Facts) -> bool:
+        """Could this be the history of a session that has paid? Nobody pays without a PIN."""
+        nothing = Context(facts, "", {}, self._texts.languages)
+        return any(isinstance(Pin.parse(part, nothing), Pin) for part in parts)
 
     def apology(self, kind: Apology, facts: Facts | None) -> Screen:
         """Say that a turn could not be taken; without facts, in the default language."""
@@ -266,6 +272,8 @@ class Engine:
         if isinstance(parsed, Kind):
             parsed = question.check(parsed, facts) or parsed
         if isinstance(parsed, Refusal):
+            if parsed.ends:
+                return self._screens.end(state, parsed.key, facts, parsed.holes)
             again = form.question(parsed.anew) if parsed.anew else question
             return self._ask(state, form, again, facts, parsed)
         if isinstance(parsed, Pin):
@@ -279,12 +287,16 @@ class Engine:
                 continue
             dialled = state.rest and question.kind.dialable
             if question.only_if is None and not dialled:
-                return self._ask(state, form, question, facts, _left_over(state, facts))
+                return self._ask(
+                    state, form, question, facts, _left_over(form, question, state.rest, facts)
+                )
             context = self._context(state, form, question, facts)
             if not question.wanted(context):
                 continue
             if not dialled:
-                return self._ask(state, form, question, facts, _left_over(state, facts))
+                return self._ask(
+                    state, form, question, facts, _left_over(form, question, state.rest, facts)
+                )
             parsed = _read(question, state.rest[0], context, ())
             if isinstance(parsed, Refusal) and question.default is not None:
                 # A string that people know by heart leaves out what they are asked only sometimes.
@@ -362,7 +374,13 @@ def _read(
     return question.kind.load(choice) if choice else question.kind.parse(text, context)
 
 
-def _left_over(state: State, facts: Facts) -> Refusal | None:
-    """Tell people who dialled their PIN, once, that a phone remembers what was dialled."""
-    pins = (part for part in state.rest if len(part) == facts.service.pin_length)
+def _left_over(form: Form, asked: Question, rest: Sequence[str], facts: Facts) -> Refusal | None:
+    """Tell people who dialled their PIN, once, that a phone remembers what was dialled.
+
+    What all later questions were answered with is no PIN, however long: an account, an amount.
+    """
+    later = [question for question in form.after(asked.field) if question.kind.dialable]
+    if len(rest) >= sum(question.default is None for question in later):
+        rest = rest[len(later) :]
+    pins = (part for part in rest if len(part) == facts.service.pin_length)
     return Refusal("engine.never_dial") if any(pins) else None

@@ -20,12 +20,14 @@ Json = str | int | bool | list["Json"] | dict[str, "Json"] | None
 class Refusal:
     """Why an answer was not taken: a text and its holes; the question is asked again under it.
 
-    `anew` names the field to ask instead, when an earlier answer must be given anew.
+    `anew` names the field to ask instead, when an earlier answer must be given anew. With `ends` no
+    answer could help: nothing is asked, and the session ends.
     """
 
     key: str
     holes: Mapping[str, str] = field(default_factory=dict)
     anew: str | None = None
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,14 +71,16 @@ _CURRENCY_WORDS: Final = {
 _WORD = "|".join(re.escape(word) for word in sorted(_CURRENCY_WORDS, key=len, reverse=True))
 # The one expression that reads an amount. Thousands stand in groups of three with one kind of
 # separator; `.` or a typed `*` begins at most two decimals. "5.000" and "12,50" mean different
-# things to different people, so they mean nothing here. Nine digits are the longest amount.
+# things to different people, so they mean nothing here. What has zeros before it and is longer
+# than seven digits is a phone number.
 _AMOUNT: Final = re.compile(
     rf"(?P<before>{_WORD})?\ ?"
-    r"(?P<whole>0|[1-9]\d{0,8}|[1-9]\d{0,2}(?:,\d{3}){1,2}|[1-9]\d{0,2}(?:\ \d{3}){1,2})"
+    r"(?P<whole>0|0*[1-9]\d{0,6}|[1-9]\d{7,}|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:\ \d{3}){1,2})"
     r"(?:[.*](?P<part>\d{1,2}))?"
     rf"\ ?(?P<after>{_WORD})?",
     re.VERBOSE | re.ASCII,
 )
+_PADDED: Final = re.compile(r"0[0-9]").match
 _MOST: Final = {Currency.KHR: 999_999_999, Currency.USD: 999_999_99}
 
 
@@ -91,20 +93,27 @@ class Money(Kind):
 
     @classmethod
     def parse(cls, text: str, context: Context) -> "Money | Refusal":
-        chosen = context.answer(Currency)
-        money = cls.read(text, chosen or Currency.KHR)
+        chosen, wallet = context.answer(Currency), context.facts.wallet
+        alone = context.facts.channel != "sms"
+        money = cls.read(text, chosen or Currency.KHR, alone=alone)
         if isinstance(money, Refusal):
             return money
-        wallet = context.facts.wallet
         if money.currency is Currency.USD and not (wallet and wallet.dollars):
             return Refusal("money.no_dollars")
         if chosen and money.currency is not chosen:
             return Refusal("money.other_currency", {"currency": chosen.show})
+        if money.minor > _MOST[money.currency]:
+            left = wallet.sendable.get(money.currency) if wallet else None
+            most = min(_MOST[money.currency], left.per_transfer if left else money.minor)
+            return Refusal("limit.most", {"amount": cls(money.currency, most).show})
         return money
 
     @classmethod
-    def read(cls, text: str, unless_written: Currency) -> "Money | Refusal":
-        """Read an amount; a currency written with it counts, else `unless_written`."""
+    def read(cls, text: str, unless_written: Currency, *, alone: bool) -> "Money | Refusal":
+        """Read an amount; a currency written with it counts, else `unless_written`.
+
+        Unless it stands `alone`, what begins with zeros or is too long may be of a phone number.
+        """
         found = _AMOUNT.fullmatch((plain(text) or "").lower())
         if not found:
             return Refusal("money.unclear")
@@ -116,7 +125,7 @@ class Money(Kind):
         if part and not currency.decimals:
             return Refusal("money.whole_riel")
         minor = int(re.sub(r"\D", "", found["whole"]) + part.ljust(currency.decimals, "0"))
-        if minor > _MOST[currency]:
+        if not alone and (_PADDED(found["whole"]) or minor > _MOST[currency]):
             return Refusal("money.unclear")
         return cls(currency, minor) if minor else Refusal("money.zero")
 

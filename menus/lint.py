@@ -2,8 +2,9 @@
 
 `python -m menus.lint` reads the texts of every language, walks every conversation (explore.py,
 explore_sms.py) with the values that take most room (worst.py, people.py), and prints one line for
-each thing that is wrong; it fails the build. `--map` draws what it walked through. With load.py
-this is the only module of the core that does I/O.
+each thing that is wrong; it fails the build. `--map` draws what it walked through, and in a page
+also lists what is dialled or texted to get there at once. With load.py this is the only module of
+the core that does I/O.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from menus.engine import Apology, Engine
 from menus.explore import Findings, Seen, Spoken, Walk
 from menus.explore_sms import SMS, write_everything
 from menus.forms import Catalogue, Form, about
-from menus.map import draw
+from menus.map import at_once, draw
 from menus.people import SERVICE, Person, people
 from menus.receipts import Notice
 from menus.sms import HELP_WORDS, YES_WORDS
@@ -39,6 +40,7 @@ from menus.text.load import (
 from menus.worst import worst
 
 GSM7_LANGUAGES = ("en",)  # whose texts must not leave GSM-7: one other letter halves the page
+AT_ONCE = "| dial | or text | |\n|---|---|---|\n"
 RECEIPT = "receipt"
 SEGMENTS = {  # how many SMS a text may take, in GSM-7 and in UCS-2
     RECEIPT: {Encoding.GSM7: 1, Encoding.UCS2: 2},
@@ -274,11 +276,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _with(drawn: str, target: Path) -> str:
-    """What a file says with this map: only the map, or a page with it as its Mermaid block."""
-    page = target.read_text(encoding="utf-8") if target.suffix == ".md" else ""
-    before, fence, rest = page.partition("```mermaid\n")
-    after = rest.partition("```\n")[2]
-    return f"{before}{fence}{drawn}```\n{after}" if fence else drawn
+    """What a file says with this map: only the map, or a page with it and what opens at once."""
+    if target.suffix != ".md":
+        return drawn
+    listed = at_once(map(about, CATALOGUE.forms), SERVICE.service_code)
+    page = _put(target.read_text(encoding="utf-8"), AT_ONCE, listed, "\n\n")
+    return _put(page, "```mermaid\n", drawn, "```\n")
+
+
+def _put(page: str, opening: str, new: str, closing: str) -> str:
+    """Put it between these two, or at the end of a page that lacks them."""
+    before, _, rest = page.partition(opening)
+    return f"{before}{opening}{new}{closing}{rest.partition(closing)[2]}"
 
 
 if __name__ == "__main__":

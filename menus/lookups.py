@@ -5,8 +5,8 @@ is looked up twice. What is saved of a PIN is an opaque token (effect `Keep`), n
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Final, assert_never
 
 from menus.bank_accounts import LONGEST_BANK
@@ -89,10 +89,10 @@ class Payee(Kind):
         Else any bank could stop what is sent to our people by listing their numbers.
         """
         if context.facts.channel == "sms":
-            ours = (it for it in wallets if it.bank == context.facts.service.bank)
-            found = next(ours, None)
-            return cls.found(replace(found, bank=""), context) if found else _several(to)
+            wallets = [it for it in wallets if it.bank == context.facts.service.bank]
         choices = tuple(PayeeBank(it.account_id, it.bank, it.name) for it in wallets)
+        if not choices:
+            return Refusal("payee.several", {"to": to.show})
         return cls(to, "", "", choices=choices)
 
     @property
@@ -140,10 +140,6 @@ class Payee(Kind):
         return (*ours, elsewhere, cls(number, "", ""))
 
 
-def _several(to: Msisdn) -> Refusal:
-    return Refusal("payee.several", {"to": to.show})
-
-
 @dataclass(frozen=True, slots=True)
 class PayeeBank(Kind):
     """Which of a payee's wallets: chosen by bank, saved with its account; or there is but one."""
@@ -170,9 +166,21 @@ class PayeeBank(Kind):
         return next(chosen, None) or Refusal("engine.choose")
 
     def holes(self, name: str) -> dict[str, str]:
-        """`{bank_at}` follows `{to_whole}`: who it is, or else where; empty without a choice."""
-        told = self.name or self.bank
-        return {f"{name}_at": f", {told}" if told else ""}
+        """What follows `{to_whole}`, empty without a choice.
+
+        `{bank_at}` is who it is, or else where; `{bank_said}`, to whom nobody asked, is both.
+        """
+        told = [it for it in (self.name, self.bank) if it]
+        return {
+            f"{name}_at": "".join(f", {it}" for it in told[:1]),
+            f"{name}_said": "".join(f", {it}" for it in told),
+        }
+
+    @classmethod
+    def implied(cls, answers: Mapping[str, Kind]) -> "PayeeBank | None":
+        """By SMS the only one left to choose."""
+        payee = next((it for it in answers.values() if isinstance(it, Payee)), None)
+        return payee.choices[0] if payee else None
 
     def dump(self) -> str:
         return json.dumps([self.account_id, self.bank, self.name], ensure_ascii=False)

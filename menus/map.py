@@ -1,4 +1,6 @@
-"""Draws the map of all screens as Mermaid text, from what explore.py walked through.
+"""Draws the map of all screens as Mermaid text, and lists what opens some of them at once.
+
+The map is of what explore.py walked through, the list of the forms themselves. No file is written.
 
 Left out, because with them nobody could read it: ways back and home, ways to where one already
 is, and the ending that every form has when a part of the service does not answer. Screens are
@@ -6,10 +8,11 @@ named by their texts in the default language, not by the values of one walk.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 from menus.explore import Findings, Seen
-from menus.forms import HOME
+from menus.forms import HOME, Form
 from menus.text.load import DEFAULT_LANGUAGE, Language
 
 _LEFT_OUT = ("0", "00", "9")
@@ -45,6 +48,37 @@ def draw(found: Findings, texts: Language) -> str:
         f"  {_id(drawn[start])} --> {_id(drawn[end])}" for start, end in sorted(ways)
     )
     return "\n".join(lines) + "\n"
+
+
+def at_once(forms: Iterable[Form], service_code: str) -> str:
+    """Give the rows of a table: what is dialled, what is texted instead, and what it does."""
+    rows = (
+        f"| {_code(_dialled(form, service_code))} | {_code(_texted(form))} | {form.cls.__doc__} |"
+        for form in sorted(forms, key=lambda form: form.dial or 0)
+        if form.dial or form.sms
+    )
+    return "\n".join(rows)
+
+
+def _dialled(form: Form, service_code: str) -> Iterator[str]:
+    """Its number alone, and with the answers that never have to be left out."""
+    if form.dial is None:
+        return
+    number = f"{service_code.removesuffix('#')}*{form.dial}"
+    yield f"{number}#"
+    answered = takewhile(lambda it: it.kind.dialable or it.default is not None, form.questions)
+    if fields := [question.field for question in answered if question.default is None]:
+        yield f"{'*'.join((number, *fields))}#"
+
+
+def _texted(form: Form) -> Iterator[str]:
+    optional = {question.field for question in form.questions if question.default is not None}
+    fields = [f"[{name}]" if name in optional else name for name in form.sms_fields]
+    return (" ".join((word, *fields)) for word in form.sms_words)
+
+
+def _code(texts: Iterable[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
 
 
 def _obvious(start: str, end: str) -> bool:

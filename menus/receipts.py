@@ -15,7 +15,10 @@ from menus.text.load import Texts
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """To the sender: the ledger has committed it. `name` is masked, empty when unknown."""
+    """To the sender: the ledger has committed it. `name` is masked, empty when unknown.
+
+    `waits_until` is when it comes back if nobody claims it.
+    """
 
     ref: str
     amount: Money
@@ -24,18 +27,20 @@ class Sent:
     at: datetime
     balance: Money
     left_today: Money
+    waits_until: datetime | None = None
 
     def say(self, texts: Texts, language: str | None) -> str:
-        return texts.say(
-            language,
-            "receipt.sent",
-            ref=self.ref,
-            amount=self.amount.show,
-            other=shown_other(self.name, self.to),
-            time=shown_time(self.at),
-            balance=self.balance.show,
-            left=self.left_today.show,
-        )
+        holes = {
+            "ref": self.ref,
+            "amount": self.amount.show,
+            "other": shown_other(self.name, self.to),
+            "balance": self.balance.show,
+        }
+        if self.waits_until:
+            until = shown_time(self.waits_until)
+            return texts.say(language, "receipt.sent_waits", until=until, **holes)
+        time, left = shown_time(self.at), self.left_today.show
+        return texts.say(language, "receipt.sent", time=time, left=left, **holes)
 
 
 @dataclass(frozen=True, slots=True)

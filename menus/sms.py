@@ -42,6 +42,7 @@ PINS_TRIED: Final = 3  # a text may hold many
 YES_WORDS: Final = ("YES", "Y", "បាទ", "ចាស")
 HELP_WORDS: Final = ("HELP", "INFO", "ជំនួយ", "?")
 _CODE_AND_PIN: Final = re.compile(r"\D*?(\d{3,8})\D+(\d{4,8})\D*").fullmatch
+_MINUS: Final = re.compile(r"\s-[0-9]").search  # and no dash between two numbers
 _FILLERS: Final = re.compile(r"\b(?:to|for|of|payment|ref|ទៅ)\b", re.IGNORECASE)
 
 
@@ -142,6 +143,10 @@ class SmsEngine:
             return self.no_challenge(facts)
         return Asks(effect, known, loaded, intent=intent)
 
+    def became_of(self, ref: str, facts: Facts) -> Said:
+        """Tell what became of a payment: the code of a confirmation has paid it before."""
+        return self.hear(f"STATUS {ref}", facts)
+
     def no_challenge(self, facts: Facts) -> Reply:
         """Say that no payment waits for this code: none was asked for, or its time is over.
 
@@ -194,6 +199,9 @@ class SmsEngine:
 
     def _read(self, form: Form, rest: str, facts: Facts) -> dict[str, Kind | Lookup] | Refusal:
         """Find the one way to read `rest` as the form's fields, in whatever order."""
+        usage = Refusal(f"{form.name}.sms_form")
+        if _MINUS(rest):
+            return usage
         names, rest = form.sms_fields, _FILLERS.sub(" ", rest).strip(" .,:;!?*#-")
         alone = all(form.question(name).default is not None for name in names)
         if not names or (alone and not rest):
@@ -216,7 +224,6 @@ class SmsEngine:
         if len(good) == 1:
             return {name: good[0][name] for name in names}
         telling = [no for no in nearly if not no.key.endswith(".unclear")]
-        usage = Refusal(f"{form.name}.sms_form")
         return telling[0] if len(telling) == 1 and not good else usage
 
     # --- going on -----------------------------------------------------------------------------

@@ -4,8 +4,9 @@ Rules, all under the lock of the wallet's row:
 
 1.  `wallet.wrong_pins` = wrong attempts since the last right one + attempts being tried now.
 2.  A reservation that brings it to a threshold locks the wallet in the same statement, so that
-    no further attempt is tried meanwhile, however many turns guess in parallel. A right PIN lifts
-    the lock with the count; an attempt given back lifts the lock that it had caused.
+    no further attempt is tried meanwhile, however many turns guess in parallel; until those are
+    judged, the others are told nothing certain. A right PIN lifts the lock with the count; an
+    attempt given back lifts the lock that it had caused.
 3.  At the last threshold the lock is short ("being judged"); the wallet is held once no attempt
     is being tried any more.
 4.  An attempt belongs to its turn. Judged wrong, the same turn is answered without another count.
@@ -191,7 +192,10 @@ class _Guard:
         self, item: Reserve, wallet: WalletRow, attempt: AttemptRow | None
     ) -> Judgement | None:
         judged = attempt is not None and attempt.state == "wrong"
-        if judged or wallet.state == "held" or wallet.locked_until > item.now_ms:
+        locked = wallet.locked_until > item.now_ms
+        if locked and not judged and self._being_tried(item):
+            return Unconfirmed()  # by what may be right, and then lifts the lock, and may pay this
+        if judged or wallet.state == "held" or locked:
             return self._refusal(wallet, item.now_ms)
         if wallet.wrong_pins >= self._rules.held_at:  # its last attempt was never judged
             self._hold(wallet, item.now_ms)
@@ -227,7 +231,7 @@ class _Guard:
         wrong, until = wallet.wrong_pins, wallet.locked_until
         if not counted:
             wrong, until = self._raise(wallet, item.now_ms)
-        if not self._rows.being_tried(item.account_id, item.turn_key, item.now_ms - LEASE_MS):
+        if not self._being_tried(item):
             if wrong >= self._rules.held_at:
                 self._hold(wallet, item.now_ms)
                 return WalletHeld()
@@ -237,6 +241,11 @@ class _Guard:
         return self._refuse(wallet.state, wrong, until, item.now_ms)
 
     # ---- both
+
+    def _being_tried(self, item: _Item) -> bool:
+        """Is another turn's attempt under way?"""
+        since_ms = item.now_ms - LEASE_MS
+        return self._rows.being_tried(item.account_id, item.turn_key, since_ms)
 
     def _refusal(self, wallet: WalletRow, now_ms: int) -> PinOutcome:
         return self._refuse(wallet.state, wallet.wrong_pins, wallet.locked_until, now_ms)

@@ -26,6 +26,7 @@ from gateway.desk.journal import Journal
 from gateway.desk.rebuilding import rebuild
 from gateway.desk.receipts import Arrival, Receipts
 from gateway.desk.settlement import Submitted
+from gateway.desk.signing import described
 from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Cursor, Submission, table_of
 from ledger_client.ledger import (
@@ -63,6 +64,7 @@ class Movement(NamedTuple):
     dest: str
     currency: Currency
     minor: int
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,15 +261,12 @@ def _end_committed(
 
 def _project(endings: Endings, movements: Sequence[Movement], ours: set[str]) -> None:
     """Move the settled balances of our wallets, and note what has reached them."""
-    refs = {one.payment.tx_hash: one.payment.ref for one in endings.committed if one.payment}
     for one in movements:
         if one.src in ours:
             endings.movements.append((one.src, one.currency, -one.minor, one.tx_hash))
         if one.dest not in ours:
             continue
         endings.movements.append((one.dest, one.currency, one.minor, one.tx_hash))
-        # Another bank's words are never shown: its payment is told by its hash.
-        ref = refs.get(one.tx_hash) or one.tx_hash[:8].upper()
         endings.arrivals.append(
             Arrival(
                 one.tx_hash,
@@ -276,7 +275,7 @@ def _project(endings: Endings, movements: Sequence[Movement], ours: set[str]) ->
                 one.src,
                 one.currency.value,
                 one.minor,
-                ref,
+                one.ref,
                 endings.at_ms,
             )
         )
@@ -304,7 +303,7 @@ def movements_of(block: Block, assets: Assets) -> tuple[list[Movement], int]:
     movements: list[Movement] = []
     unreadable = 0
     for transaction in block.transactions:
-        for index, src, dest, asset_id, amount in _moves(transaction):
+        for index, src, dest, asset_id, amount, description in _moves(transaction):
             currency = assets.currency(asset_id)
             if currency is None:
                 continue
@@ -313,18 +312,25 @@ def movements_of(block: Block, assets: Assets) -> tuple[list[Movement], int]:
             except NotExact:
                 unreadable += 1
                 continue
-            movements.append(Movement(transaction.tx_hash, index, src, dest, currency, minor))
+            tx_hash, ref = transaction.tx_hash, _ref(transaction.tx_hash, description)
+            movements.append(Movement(tx_hash, index, src, dest, currency, minor, ref))
     return movements, unreadable
 
 
-def _moves(transaction: BlockTransaction) -> Iterator[tuple[int, str, str, str, str]]:
+def _ref(tx_hash: str, description: str) -> str:
+    """What both sides call it, whichever bank has sent it, and nothing else that it says there."""
+    found = described(description)
+    return found[0] if found else tx_hash[:8].upper()
+
+
+def _moves(transaction: BlockTransaction) -> Iterator[tuple[int, str, str, str, str, str]]:
     for index, command in enumerate(transaction.commands):
         match command:
-            case TransferAsset(src, dest, asset_id, amount):
-                yield index, src, dest, asset_id, amount
+            case TransferAsset(src, dest, asset_id, amount, description):
+                yield index, src, dest, asset_id, amount, description
             case AddAssetQuantity(asset_id, amount):
-                yield index, "", transaction.creator, asset_id, amount
+                yield index, "", transaction.creator, asset_id, amount, ""
             case SubtractAssetQuantity(asset_id, amount):
-                yield index, transaction.creator, "", asset_id, amount
+                yield index, transaction.creator, "", asset_id, amount, ""
             case _:
                 pass

@@ -273,10 +273,7 @@ def open_books_of_accounts(
     _add_wallets(books, rows)
     if strangers := set(accounts) - books.accounts.keys():
         found = listings.of_accounts(connection, strangers)
-        # Another bank may list what it likes: nobody is shown as one of ours by its word.
-        numbers = {"msisdns": in_list(number for number, _ in found)}
-        ours = {row.msisdn for row in connection.execute(_WALLETS, numbers)} if found else set()
-        books.strangers = {at: number for number, at in found if number not in ours}
+        books.strangers = {at: number for number, at in found}
     if books.accounts:
         _read_holdings(connection, books)
         _read_counters(connection, books, list(books.accounts))

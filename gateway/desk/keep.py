@@ -24,9 +24,11 @@ from menus.effects import (
     KeepOutcome,
     Kept,
     KeptExpired,
+    PinNotNew,
     Same,
     Unavailable,
 )
+from menus.kinds import Pin
 
 CHOSEN: Final = "pin"  # the field under which a wallet's new PIN is kept
 LIFE: Final = timedelta(minutes=3)
@@ -66,10 +68,23 @@ class Keeper:
         if kept is None or kept.expired:
             return KeptExpired()
         try:
-            key = await self._vault.derive_like(effect.pin, kept.key)
+            return Same() if await self._holds(kept, effect.pin) else Different()
         except VaultBusy:
             return Unavailable()
-        return Same() if key.same(kept.key) else Different()
+
+    async def refusal(self, kept: KeptPin, old: Pin) -> PinNotNew | Unavailable | None:
+        """Why the kept PIN cannot follow `old`, which was right; None if it can.
+
+        Asked only once `old` has been tried and counted: before, a wrong one would cost nothing.
+        """
+        try:
+            return PinNotNew() if await self._holds(kept, old) else None
+        except VaultBusy:
+            return Unavailable()
+
+    async def _holds(self, kept: KeptPin, pin: Pin) -> bool:
+        key = await self._vault.derive_like(pin, kept.key)
+        return key.same(kept.key)
 
     def kept(self, token: str, field: str, origin: Origin) -> KeptPin | None:
         """What `token` holds, or None when it is not of this session and field."""

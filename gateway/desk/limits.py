@@ -5,7 +5,7 @@ it works on. No SQL: counters are rows of `Counter`, changed by `reservations` a
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,8 @@ def _tier(where: str, table: object) -> Mapping[Currency, Caps]:
     if not isinstance(table, dict):
         raise LimitsError(f"{where}: a tier is a table per currency")
     wanted = {currency.value for currency in Currency}
-    if strange := (set(table) ^ wanted):
-        raise LimitsError(f"{where}: exactly {sorted(wanted)}, see {sorted(strange)}")
+    if set(table) != wanted:
+        raise LimitsError(f"{where}: {_differing(table, wanted)}")
     return {one: _caps(f"{where}.{one}", table[one], one) for one in Currency}
 
 
@@ -124,13 +124,19 @@ def _caps(where: str, table: object, currency: Currency) -> Caps:
     names = {field.name for field in fields(Caps)}
     if not isinstance(table, dict):
         raise LimitsError(f"{where}: a table of {sorted(names)}")
-    if strange := (set(table) ^ names):
-        raise LimitsError(f"{where}: missing or unknown {', '.join(sorted(strange))}")
+    if set(table) != names:
+        raise LimitsError(f"{where}: {_differing(table, names)}")
     values = {key: _figure(f"{where}.{key}", key, table[key], currency) for key in table}
     for less, more in (("least", "most"), ("most", "day"), ("day", "month"), ("least", "sms_most")):
         if values[less] > values[more]:
             raise LimitsError(f"{where}.{less}: more than {more}")
     return Caps(**values)
+
+
+def _differing(table: Collection[str], wanted: Collection[str]) -> str:
+    lacks, unknown = set(wanted) - set(table), set(table) - set(wanted)
+    told = {"lacks": lacks, "does not know": unknown}
+    return "; ".join(f"{how} {', '.join(sorted(keys))}" for how, keys in told.items() if keys)
 
 
 def _figure(where: str, key: str, value: Any, currency: Currency) -> int:  # noqa: ANN401 - as TOML gives it

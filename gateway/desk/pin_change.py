@@ -1,9 +1,9 @@
 """Changing a PIN: the same key under another one, and its owner told by SMS in the same commit.
 
 The old PIN opens the key (through the guard, so it is counted like any other), the new one, kept
-from an earlier turn, seals it again. The row changes only while it is as it was when it was opened.
-Its new salt says that this very conversation has changed it, however often its turn is repeated.
-No PIN comes into this room but the old one, on its way to the guard.
+from an earlier turn, seals it again if it is another. The row changes only while it is as it was
+when it was opened. Its new salt says that this very conversation has changed it, however often its
+turn is repeated. No PIN comes into this room but the old one, on its way to guard and keeper.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,10 @@ from sqlalchemy import Connection, not_, select, update
 
 from gateway.batch import Batcher
 from gateway.clock import Clock
+from gateway.desk.attempts import Judgement
 from gateway.desk.books import IS_BEING_REPLACED, read_languages
 from gateway.desk.directory import Directory
-from gateway.desk.keep import CHOSEN, Keeper
+from gateway.desk.keep import CHOSEN, Keeper, KeptPin
 from gateway.desk.locks import lock_wallets
 from gateway.desk.pins import Opened, PinGuard
 from gateway.desk.times import from_ms, to_ms
@@ -26,8 +27,15 @@ from gateway.origin import Origin
 from gateway.stores.sql import Sql
 from gateway.stores.tables import Wallet, table_of
 from gateway.vault import Sealed, Vault
-from menus.effects import ChangePin, ChangePinOutcome, KeptExpired, PinChanged, Unavailable
-from menus.kinds import Msisdn
+from menus.effects import (
+    ChangePin,
+    ChangePinOutcome,
+    KeptExpired,
+    PinChanged,
+    PinNotNew,
+    Unavailable,
+)
+from menus.kinds import Msisdn, Pin
 from menus.receipts import PinChangedNotice
 from menus.text.load import Texts
 
@@ -81,7 +89,7 @@ class PinChanges:
             return KeptExpired()
         if not seen or seen[-1].state == "closed":
             return Unavailable()
-        opened = await self._guard.open(seen[-1].account_id, effect.old, origin.turn_key)
+        opened = await self._open(seen[-1].account_id, kept, effect.old, origin)
         if isinstance(opened, Opened):
             version = opened.sealed.key_version
             new = self._vault.seal(opened.account_id, version, opened.key.seed, kept.key)
@@ -94,6 +102,14 @@ class PinChanges:
         # Refused, perhaps because this same turn, elsewhere, has changed it a moment ago.
         seen = await self._directory.wallets(origin.msisdn)
         return PinChanged() if by_salt(seen, kept.key) else opened
+
+    async def _open(
+        self, account_id: str, kept: KeptPin, old: Pin, origin: Origin
+    ) -> Opened | PinNotNew | Judgement:
+        opened = await self._guard.open(account_id, old, origin.turn_key)
+        if isinstance(opened, Opened):
+            return await self._keeper.refusal(kept, old) or opened
+        return opened
 
 
 def reseal(texts: Texts, connection: Connection, items: Sequence[Resealing]) -> Sequence[bool]:

@@ -10,9 +10,7 @@ money that leaves a wallet without a row is somebody else's doing, and must stan
 the commit that settles the block, on wallets that are locked.
 """
 
-import re
 from collections.abc import Collection, Iterator
-from typing import Final
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
@@ -24,6 +22,7 @@ from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
 from gateway.desk.reservations import GuardFailed, Order, reserve_rebuilt
 from gateway.desk.settlement import Submitted
+from gateway.desk.signing import described
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Listing, Wallet, table_of
 from ledger_client.ledger import Block, BlockTransaction, Signed, TransferAsset
@@ -31,7 +30,6 @@ from menus.kinds import Money, Msisdn
 
 LOG = logs.get("rebuilding")
 _WALLET, _LISTING = table_of(Wallet), table_of(Listing)
-_MADE: Final = re.compile(r"([0-9A-HJKMNP-TV-Z]{8})(?: ACC (.+))?")  # see `signing.command_of`
 _NUMBERS = (
     select(_LISTING.c.account_id, _LISTING.c.msisdn)
     .where(_LISTING.c.account_id.in_(select(listed("accounts").c.value)))
@@ -91,7 +89,7 @@ def _payment(transaction: BlockTransaction, ours: Collection[str]) -> Iterator[T
     """The one command of what looks like a payment that this gateway has signed."""
     match transaction.commands:
         case (TransferAsset(src=src, description=description) as command,):
-            if src == transaction.creator and src in ours and _MADE.fullmatch(description):
+            if src == transaction.creator and src in ours and described(description):
                 yield command
 
 
@@ -102,10 +100,10 @@ def _order(
     versions: dict[str, int],
     assets: Assets,
 ) -> tuple[Order, str | None]:
-    made, currency = _MADE.fullmatch(command.description), assets.currency(command.asset_id)
+    made, currency = described(command.description), assets.currency(command.asset_id)
     if made is None or currency is None:
         raise NotExact(command.asset_id)
-    ref, beneficiary = made.groups()
+    ref, beneficiary = made
     to = numbers.get(command.dest)
     want = Want(
         f"rebuilt {transaction.tx_hash}",

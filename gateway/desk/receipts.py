@@ -234,6 +234,7 @@ class Receipts:
         wallet = books.accounts.get(payment.src_account)
         tier = wallet.tier if wallet else ""
         counted = books.counter(payment.src_account, currency)
+        payee = books.accounts.get(payment.dest_account)
         notice = Sent(
             payment.ref,
             Money(currency, payment.amount),
@@ -242,6 +243,7 @@ class Receipts:
             from_ms(at_ms),
             _balance(books, payment.src_account, currency),
             self.limits.left_today(tier, currency, counted),
+            from_ms(self.terms.due_at(at_ms)) if payee and payee.claim else None,
         )
         return Fact(f"{payment.ref}/sent", payment.src_account, "receipt", notice)
 

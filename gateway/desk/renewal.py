@@ -4,7 +4,7 @@ Both choose a PIN that `keep` has kept, and end in one transaction that the old 
 that key is opened with tells them apart. A wallet made by receiving gets its owner so, and in one
 atomic batch with the key its number is published for other banks. The salt of the kept PIN says
 what was done with it, as in `wallets`, so a repeated turn finds its own replacement, however far
-that is. A PIN comes into this room only on its way to the guard.
+that is. A PIN comes into this room only on its way to guard and keeper.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +18,7 @@ from gateway import logs
 from gateway.batch import Batcher
 from gateway.clock import Clock, Entropy
 from gateway.desk import replacement, unclaimed
+from gateway.desk.attempts import Judgement
 from gateway.desk.books import IS_ALIVE
 from gateway.desk.keep import CHOSEN, Keeper, KeptPin
 from gateway.desk.locks import lock_wallets
@@ -39,11 +40,10 @@ from menus.effects import (
     KeptExpired,
     KeyRenewed,
     KeyRenewing,
-    PinOutcome,
+    PinNotNew,
     RenewKey,
     RenewKeyOutcome,
     Unavailable,
-    Unconfirmed,
 )
 from menus.kinds import Pin
 
@@ -86,7 +86,8 @@ class Order:
     signed: tuple[Signed, ...] = field(repr=False)  # the new key's, and the number's if published
 
 
-Opens = Callable[[Standing], Awaitable[Opened | PinOutcome | Unconfirmed | Unavailable]]
+NotOpened = Judgement | PinNotNew
+Opens = Callable[[Standing], Awaitable[Opened | NotOpened]]
 
 
 class Renewals:
@@ -141,8 +142,11 @@ class Renewals:
     async def renew(self, kept: KeptPin, old: Pin, origin: Origin) -> RenewKeyOutcome:
         """Somebody may have the key, or know the PIN: another key, under the kept PIN."""
 
-        async def with_old_pin(seen: Standing) -> Opened | PinOutcome | Unconfirmed | Unavailable:
-            return await self._guard.open(seen.account_id, old, origin.turn_key)
+        async def with_old_pin(seen: Standing) -> Opened | NotOpened:
+            opened = await self._guard.open(seen.account_id, old, origin.turn_key)
+            if isinstance(opened, Opened):  # a PIN that somebody knows must not stay
+                return await self._keeper.refusal(kept, old) or opened
+            return opened
 
         return await self._renew(kept, "theft", with_old_pin, origin)
 

@@ -1,5 +1,6 @@
 """What a payment asks of the ledger, and the ref that makes it one of its kind. Pure."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -9,6 +10,7 @@ from gateway.desk.checks import Want
 from ledger_client.ledger import TransferAsset
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read out over a phone
+_DESCRIBED: Final = re.compile(rf"([{_CROCKFORD}]{{8}})(?: ACC (.+))?").fullmatch
 
 MaySign = Callable[[float], Awaitable[bool]]
 """May anything be signed yet? Waits so many seconds for it (`Follower.walked`)."""
@@ -35,3 +37,9 @@ def command_of(want: Want, src_account: str, ref: str, assets: Assets) -> Transf
         # Unique by its ref: two payments of one millisecond never share a hash.
         description=f"{ref} ACC {want.beneficiary}" if want.beneficiary else ref,
     )
+
+
+def described(description: str) -> tuple[str, str | None] | None:
+    """The ref and the bank account of a payment, read back; None of what is described otherwise."""
+    found = _DESCRIBED(description)
+    return (found[1], found[2]) if found else None

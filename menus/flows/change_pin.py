@@ -8,6 +8,7 @@ from menus.effects import (
     KeptExpired,
     PinChanged,
     PinLocked,
+    PinNotNew,
     Unavailable,
     Unconfirmed,
     WalletHeld,
@@ -38,6 +39,8 @@ class ChangePinForm:
                 return pin_refused(outcome, "old")
             case KeptExpired():
                 return asks("pin", "pin.expired")
+            case PinNotNew():
+                return asks("pin", "pin.not_new")
             case Unconfirmed():
                 return ends("change_pin.unconfirmed")
             case Unavailable():

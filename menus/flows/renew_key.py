@@ -10,6 +10,7 @@ from menus.effects import (
     KeyRenewed,
     KeyRenewing,
     PinLocked,
+    PinNotNew,
     RenewKey,
     RenewKeyOutcome,
     Unavailable,
@@ -34,7 +35,7 @@ class RenewKeyForm:
     def effect(self) -> RenewKey:
         return RenewKey(self.pin.token, self.old)
 
-    def reply(self, outcome: RenewKeyOutcome) -> Page:
+    def reply(self, outcome: RenewKeyOutcome) -> Page:  # noqa: PLR0911 - one case per outcome
         match outcome:
             case KeyRenewed():
                 return ends("renew_key.done")
@@ -44,6 +45,8 @@ class RenewKeyForm:
                 return pin_refused(outcome, "old")
             case KeptExpired():
                 return asks("pin", "pin.expired")
+            case PinNotNew():
+                return asks("pin", "pin.not_new")
             case Unconfirmed():
                 return ends("change_pin.unconfirmed")
             case Unavailable():

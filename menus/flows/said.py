@@ -27,7 +27,10 @@ def within_limits(amount: Money, facts: Facts) -> Refusal | None:
     """Check an amount before anybody is asked for a PIN; the desk checks again, and reserves."""
     left = facts.wallet.sendable.get(amount.currency) if facts.wallet else None
     over = refusal(amount, left, sms=facts.channel == "sms") if left else None
-    return Refusal(f"limit.{over.limit}", {"amount": over.amount.show}) if over else None
+    if over is None:
+        return None
+    helpless = over.limit is LimitKind.COUNT  # no other amount helps
+    return Refusal(f"limit.{over.limit}", {"amount": over.amount.show}, ends=helpless)
 
 
 def over_limit(outcome: OverLimit, name: str = "amount") -> Page:

@@ -52,6 +52,7 @@ SUBMISSION, TRANSFER, MESSAGE = table_of(Submission), table_of(TransferRow), tab
 
 DARA, THIDA, BORA = (Msisdn(f"+8551234560{n}") for n in (1, 2, 3))
 TREASURY = "treasury@bank"
+LIMITS = load_limits()
 
 
 def account(number: Msisdn) -> str:
@@ -229,7 +230,7 @@ class Desk:
         maker: Maker | None = None,
     ) -> None:
         self.sql, self.ledger, self.clock = sql, ledger, clock
-        self.limits = limits or load_limits()
+        self.limits = limits or LIMITS
         self.meters = Meters()
         self.waiters = Waiters()
         terms = maker.terms if maker else Terms()

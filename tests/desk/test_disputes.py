@@ -176,12 +176,14 @@ async def test_when_their_time_is_over_first_the_hold_ends_then_the_dispute(desk
     await clock.sleep(1)
     assert await desk.disputes.end_due() == 1
     assert await holding(sql, THIDA) == (55_000, 0, 0)
-    assert (await the_dispute(sql))["state"] == "asked"
+    asked = await the_dispute(sql)
+    assert (asked["state"], asked["closed_at"]) == ("asked", None)
     assert await desk.asked(THIDA), "they may still give it back"
     assert await desk.disputes.end_due() == 0
     await clock.sleep(2 * DAY_S)
     assert await desk.disputes.end_due() == 1
-    assert (await the_dispute(sql))["state"] == "ended"
+    ended = await the_dispute(sql)
+    assert (ended["state"], ended["closed_at"]) == ("ended", to_ms(clock.now()))
     assert [text for text in await texts(sql, DARA) if "not given back" in text]
     assert await desk.disputes.end_due() == 0
     assert await desk.asked(THIDA) is None

@@ -80,6 +80,9 @@ async def test_a_busy_machine_says_so(clock):
     assert await busy.keep(Keep("pin", PIN), origin(1)) == Unavailable()
     token = await kept_token(Keeper(make_vault(), clock))
     assert await busy.compare(Compare("pin", token, PIN), origin(2)) == Unavailable()
+    kept = busy.kept(token, "pin", origin())
+    assert kept
+    assert await busy.refusal(kept, OTHER) == Unavailable()
 
 
 async def test_a_token_survives_a_restart(clock):

@@ -23,7 +23,15 @@ from gateway.desk.directory import Directory
 from gateway.desk.pins import Opened
 from gateway.stores.runners import open_sql
 from gateway.stores.sql import StoreUnavailable
-from menus.effects import ChangePin, KeptExpired, PinChanged, Unavailable, Unconfirmed, WrongPin
+from menus.effects import (
+    ChangePin,
+    KeptExpired,
+    PinChanged,
+    PinNotNew,
+    Unavailable,
+    Unconfirmed,
+    WrongPin,
+)
 
 
 @pytest.fixture
@@ -53,6 +61,18 @@ async def test_a_wrong_old_pin_changes_nothing_and_counts(on_sqlite):
     assert await desk.pins.change_pin(effect, origin(3)) == WrongPin(2)
     assert await desk.pins.change_pin(effect, origin(3)) == WrongPin(2)
     assert isinstance(await desk.guard.open(ACCOUNT, PIN, "t1"), Opened)
+
+
+async def test_the_old_pin_is_no_new_one_and_a_wrong_one_counts_all_the_same(desk):
+    await make_wallet(desk.sql)
+    before = await only(desk.sql, WALLET)
+    same = ChangePin(await desk.keep(PIN, origin(1)), PIN)
+    for _ in range(2):
+        assert await desk.pins.change_pin(same, origin(3)) == PinNotNew()
+    assert await only(desk.sql, WALLET) == before
+    assert await rows(desk.sql, MESSAGE) == []
+    wrong = ChangePin(await desk.keep(OTHER, origin(4)), OTHER)
+    assert await desk.pins.change_pin(wrong, origin(6)) == WrongPin(2)
 
 
 async def test_a_repeated_change_says_changed_and_counts_nothing(on_sqlite, clock):

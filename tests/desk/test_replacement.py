@@ -42,6 +42,7 @@ from menus.effects import (
     KeptExpired,
     KeyRenewed,
     KeyRenewing,
+    PinNotNew,
     Unavailable,
     WrongPin,
 )
@@ -178,6 +179,16 @@ async def test_the_old_pin_signs_for_a_new_key_under_a_new_pin(custody, ledger):
     opened = await custody.desk.pins.open(ACCOUNT, NEW, "t2")
     assert isinstance(opened, Opened)
     assert {opened.key.public_key} == ledger.signatories[ACCOUNT]
+
+
+async def test_a_pin_that_somebody_knows_does_not_stay(on_sqlite, ledger):
+    custody = on_sqlite
+    await dara(custody.sql, ledger)
+    said = await custody.renewals.renew(await custody.kept(PIN), PIN, custody.at())
+    assert said == PinNotNew()
+    assert await rows(custody.sql, REPLACEMENT) == []
+    wrong = await custody.renewals.renew(await custody.kept(OTHER), OTHER, custody.at())
+    assert wrong == WrongPin(2)
 
 
 async def test_a_wrong_old_pin_replaces_nothing_and_counts_once(on_sqlite, ledger):

@@ -38,6 +38,28 @@ async def test_the_right_pin_opens_the_key_it_sealed():
     assert await vault.open("a@bank", await sealed_for(vault), PIN) == SECRET
 
 
+# Made once, by an earlier release: databases hold such rows, and must be opened for ever.
+OLD_SALT = bytes.fromhex("531a076e88bcf21cecc531de045100de")
+OLD_KEY = bytes.fromhex(
+    "010000000100000008b96b2214995feb72dd25d2a4f3b0938306aa635f0dd12d7c997d9a7b73f6c3bc4272247aede5"
+    "2a37a866bf2a25416ac63103141e403d528c7306bdc9b58d68f68b5cbf3de502dc90c3d1a55900bbc6af75ccb37117"
+    "083abf6341575b00e16b722efe293369e27aa5c4b3af8ac12749e1"
+)
+OLD_WITHOUT_PIN = bytes.fromhex(
+    "0200000000000000009ea143cc9c7cc51b98955d2233f74fcb591c1bf8873872252e2bd88ff1e3ad716f13354852b5"
+    "c7ff22682eaf98f8454085e58b0fe673f2a2cb2c587653590983d9010ee36c7e51ec"
+)
+OLD_MAC = bytes.fromhex("0000000732cfb9c545e8254186a9b15dd11a8c3d6fd1dea5658e54e2c035979e31cf93bf")
+
+
+async def test_what_an_earlier_release_has_sealed_is_opened_still():
+    vault = make_vault(keks(7))
+    owned, unclaimed = Sealed(1, 7, OLD_SALT, OLD_KEY), Sealed(3, 7, b"", OLD_WITHOUT_PIN)
+    assert await vault.open("85512345601@bank", owned, PIN) == SECRET
+    assert vault.open_without_pin("85512345606@bank", unclaimed) == SECRET
+    assert vault.is_mac("sms", b"text", OLD_MAC)
+
+
 async def test_another_pin_is_the_only_thing_called_a_wrong_pin():
     vault = make_vault()
     sealed = await sealed_for(vault)

@@ -26,9 +26,12 @@ from menus.effects import (
     FindPayee,
     GiveBack,
     InProgress,
+    LastPayment,
     Outcome,
     PayeeFound,
+    PaymentState,
     ReadBalance,
+    ReadLastPayment,
     Transfer,
 )
 from menus.facts import Facts, Service, WalletFacts
@@ -42,7 +45,7 @@ CAPS = Caps(100, 2_000_000, 2_000_000, 20_000_000, 20, 4_000_000, 200_000)
 WALLET = WalletFacts("open", sendable={Currency.KHR: sendable(CAPS, Used(), 400_000)})
 BUDGET = 6
 PAID = {
-    "ref": "R",
+    "ref": "K7Q2M9XA",
     "intent_id": "intent",
     "tx_hash": "ab" * 32,
     "src_account": "85512345601@bank",
@@ -107,6 +110,9 @@ class World:
                 return PayeeFound(to, "85512345602@bank", "C*** T***")
             case ReadBalance():
                 return Balance((Money(Currency.KHR, 400_000),), None)
+            case ReadLastPayment(ref):
+                amount = Money(Currency.KHR, 5_000)
+                return LastPayment(PaymentState.PAID, ref, amount, "C***", self.clock.now())
             case GiveBack() | Transfer():
                 left = Money(Currency.KHR, 395_000)
                 return self.outcome or Committed("REF", effect.to, "C***", effect.amount, left)
@@ -133,6 +139,18 @@ class World:
     async def code(self) -> str:
         found = [re.search(r"YES (\d{4})", text) for text in await self.texts()]
         return [match[1] for match in found if match][-1]
+
+
+async def pay(world: World, effect: Transfer, origin: Origin) -> None:
+    """Write the payment's row, as the desk's commit does."""
+    turn = {"turn_key": origin.turn_key, "created_at": to_ms(world.clock.now())}
+    row = PAID | turn | {"intent_id": effect.intent}
+
+    def write(connection, _):
+        connection.execute(insert(table_of(PaymentRow)).values(row))
+        return [None]
+
+    await world.sql.run(write, [None])
 
 
 @pytest.fixture
@@ -203,13 +221,7 @@ async def test_a_yes_brought_again_after_it_has_paid_is_told_nothing_when_its_co
     """Its process died between the payment's commit and the message's; the receipt tells."""
 
     async def pay_and_die(effect: Effect, origin: Origin) -> Outcome:
-        row = PAID | {"turn_key": origin.turn_key, "created_at": to_ms(clock.now())}
-
-        def pay(connection, _):
-            connection.execute(insert(table_of(PaymentRow)).values(row))
-            return [None]
-
-        await world.sql.run(pay, [None])
+        await pay(world, effect, origin)
         raise StoreUnavailable("died")
 
     await world.send("SEND 5000 012345602")
@@ -221,8 +233,28 @@ async def test_a_yes_brought_again_after_it_has_paid_is_told_nothing_when_its_co
     await clock.advance(CODE_MS / 1000)
     await world.send(yes, message_id="yes")
     assert await world.texts() == before
-    await world.send(yes, message_id="another")
-    assert "Nothing was paid" in (await world.texts())[-1]
+
+
+@pytest.mark.parametrize("later_ms", [0, CODE_MS])
+async def test_a_second_yes_to_a_payment_is_told_what_became_of_it_and_pays_nothing(
+    world, clock, monkeypatch, later_ms
+):
+    handle = world.handle
+
+    async def pay_it(effect: Effect, origin: Origin) -> Outcome:
+        if isinstance(effect, Transfer):
+            await pay(world, effect, origin)
+        return await handle(effect, origin)
+
+    await world.send("SEND 5000 012345602")
+    monkeypatch.setattr(world.inbox, "_handle", pay_it)
+    yes = f"YES {await world.code()} 730264"
+    await world.send(yes)
+    await clock.advance(later_ms / 1000)
+    await world.send(yes)
+    assert len(world.transfers) == 1
+    assert (await world.texts())[-1].startswith("Sent: 5,000 KHR to C***")
+    assert (await world.texts())[-1].endswith("Ref K7Q2M9XA")
 
 
 async def test_a_newer_payment_replaces_the_older_ones_code(world):

@@ -181,6 +181,20 @@ async def test_an_unknown_session_with_text_is_told_to_dial_again_and_stores_not
     assert claim.state == "missing"
 
 
+@pytest.mark.parametrize("dialled", ["9", "77*1", "2*1", "1*012345602*5000*12*50"])
+async def test_a_mistyped_dial_is_told_so_in_its_language_and_begins_nothing(world, dialled):
+    world.known = replace(world.known, language="km")
+    page = await world.post(dialled)
+    assert page == UssdMt("សូមចុចតែលេខកូដ រួចជ្រើសពីបញ្ជី។", end=True)
+    assert world.desk.asked == []
+    assert await world.post(f"{dialled}*1") == page
+
+
+@pytest.mark.parametrize("history", [f"9*1*012345602*5000*{PIN}", "2*៧៣០២៦៤", f"{PIN}*9"])
+async def test_what_holds_a_pin_may_have_paid_and_is_told_to_look(world, history):
+    assert "Last payment" in (await world.post(history)).text
+
+
 async def test_a_deep_dial_fills_up_to_the_pin(world):
     page = await world.post("1*012345602*5000")
     assert not page.end

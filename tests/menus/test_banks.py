@@ -80,13 +80,15 @@ def test_an_sms_cannot_choose_and_says_where_one_can():
     assert said.text == "012 345 602 has wallets at several banks. Dial *855# to choose one."
 
 
-def test_an_sms_goes_to_our_own_banks_wallet_whatever_others_list():
+def test_an_sms_goes_to_our_own_banks_wallet_and_says_so_whatever_others_list():
     """Else any bank could stop SMS to a number of ours by listing it."""
     sms = SmsEngine(texts())
     facts = replace(SOK, fresh_id="id")
     said = sms.heard(sms.hear("SEND 5000 012345602", facts), elsewhere((OURS, THEIRS)), facts)
     assert isinstance(said, Challenge)
-    assert said.reply("4821").text.startswith("Send 5,000 KHR to C*** T*** 012 345 602? Within")
+    assert said.reply("4821").text.startswith(
+        "Send 5,000 KHR to 012 345 602, C*** T***, Bank? Within"
+    )
 
 
 def test_an_sms_to_somebody_at_one_other_bank_names_it():

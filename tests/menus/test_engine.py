@@ -6,10 +6,23 @@ from datetime import timedelta
 from typing import get_args
 
 import pytest
-from talk import CHAN, DOLLARS, ENGINE, NOW, OPEN, PIN, SOK, Phone, World, texts, transfers
+from talk import (
+    CHAN,
+    DOLLARS,
+    ENGINE,
+    NOW,
+    OPEN,
+    PIN,
+    SOK,
+    Phone,
+    World,
+    answering,
+    texts,
+    transfers,
+)
 
 from menus.catalogue import CATALOGUE, FORMS
-from menus.effects import NoWallet, PayeeFound, Transfer
+from menus.effects import FindPayee, NoWallet, PayeeFound, PayeesFound, Transfer
 from menus.engine import Apology, Engine, Recent, State
 from menus.flows.balance import BalanceForm
 from menus.flows.language import ChooseLanguage
@@ -40,6 +53,13 @@ def test_a_payment_from_dialling_to_the_last_page():
 def test_a_question_is_asked_again_with_the_reason():
     phone = Phone().dial().type("1", "12")
     assert phone.screen == "That is not a phone number from here.\nSend to which number?\n0 Back"
+
+
+def test_who_has_made_all_payments_of_the_day_is_not_asked_for_another_amount():
+    none_left = replace(OPEN.sendable[Currency.KHR], count=0)
+    phone = Phone(replace(SOK, wallet=replace(OPEN, sendable={Currency.KHR: none_left})))
+    assert phone.dial().type("1", "012345602", "5000").ended
+    assert phone.screen == "No more payments today. Please try tomorrow."
 
 
 def test_dollars_are_asked_about_only_when_they_are_on():
@@ -205,6 +225,16 @@ def test_a_dialled_pin_is_dropped_and_the_person_is_told_once():
     assert phone.turn.consumed == 3
     assert PIN not in "".join(phone.said)
     assert not phone.type("0", "5000").screen.startswith("Never")
+
+
+def test_what_a_later_question_was_answered_with_is_no_dialled_pin():
+    banks = (("aba", "ABA Bank"), ("wing", "Wing"))
+    at_banks = Phone(replace(SOK, service=replace(SOK.service, banks=banks)))
+    assert at_banks.dial("7", "123456", "100000").screen.startswith("To which bank?")
+    assert at_banks.dial("7", PIN).screen.startswith("Never dial your PIN")
+    wallets = tuple(PayeeFound(CHAN, f"{bank}@{bank}", "", bank) for bank in ("ABA", "Wing"))
+    several = Phone(world=answering((FindPayee, PayeesFound(CHAN, wallets))))
+    assert several.dial("1", "012345602", "100000").screen.startswith("At which bank?")
 
 
 def test_a_dialled_mistake_is_asked_again_and_the_rest_is_dropped():

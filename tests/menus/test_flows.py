@@ -26,6 +26,7 @@ from menus.effects import (
     PayeeFull,
     PaymentState,
     PinLocked,
+    PinNotNew,
     ReadBalance,
     ReadLastPayment,
     Rejected,
@@ -281,6 +282,7 @@ def test_a_pin_is_changed_new_repeated_then_old():
     ("outcome", "says"),
     [
         (KeptExpired(), "That took too long. Choose again.\nChoose a new PIN"),
+        (PinNotNew(), "That is your old PIN. Choose another.\nChoose a new PIN"),
         (PinLocked(NOW), "Too many wrong PINs."),
         (WalletHeld(), "Your wallet cannot send now."),
         (Unconfirmed(), "Not confirmed. Your PIN is either"),
@@ -379,6 +381,7 @@ def test_key_and_pin_are_replaced_together_and_the_old_pin_allows_it():
         (Unconfirmed(), "Not confirmed. Your PIN is either the new or the old one."),
         (Unavailable(), ""),
         (KeptExpired(), ""),
+        (PinNotNew(), "That is your old PIN. Choose another.\nChoose a new PIN"),
     ],
 )
 def test_a_new_key_that_is_not_there_yet_is_never_said_to_be(outcome, says):

@@ -3,6 +3,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import phonenumbers
@@ -179,9 +180,9 @@ def test_dollars_as_people_write_them(text, minor):
             "1,00",
             "5,0000",
             "12.505",
-            "05000",
+            "05,000",
         ),
-        *("1,000 000", "5000 5000", "$5 KHR", "five", "5000000000", "99999999999999999999", "NaN"),
+        *("1,000 000", "5000 5000", "$5 KHR", "five", "012345601", "0961234567", "NaN"),
         *("5.", ".5", "1_000", "5 5", "12**50", "1*", "٥"),
     ],
 )
@@ -197,7 +198,24 @@ def test_what_could_be_another_amount_is_no_amount(text):
 def test_an_amount_has_at_most_nine_digits_or_six_and_cents(currency, most, more):
     context = with_dollars(currency=currency)
     assert isinstance(Money.parse(most, context), Money)
-    assert Money.parse(more, context) == Refusal("money.unclear")
+    assert isinstance(Money.parse(more, context), Refusal)
+
+
+@pytest.mark.parametrize("text", ["1000000000", "99999999999999999999", "999,999,999,999 KHR"])
+def test_a_figure_beyond_all_limits_is_told_how_much_may_be_sent_at_once(text):
+    told = Refusal("limit.most", {"amount": "2,000,000 KHR"})
+    assert Money.parse(text, with_dollars()) == told
+    unknown = replace(CONTEXT, facts=replace(SOK, wallet=None))
+    assert Money.parse(text, unknown) == Refusal("limit.most", {"amount": "999,999,999 KHR"})
+    by_sms = replace(CONTEXT, facts=replace(SOK, channel="sms"))
+    assert Money.parse(text, by_sms) == Refusal("money.unclear")
+
+
+@pytest.mark.parametrize("text", ["05000", "0005000", "០០៥០០០", "005000 KHR"])
+def test_zeros_before_an_amount_mean_nothing_but_in_an_sms_which_names_a_number_too(text):
+    assert Money.parse(text, CONTEXT) == Money(Currency.KHR, 5000)
+    by_sms = replace(CONTEXT, facts=replace(SOK, channel="sms"))
+    assert Money.parse(text, by_sms) == Refusal("money.unclear")
 
 
 @pytest.mark.parametrize("text", ["0", "0 KHR", "0.00 USD", "$0", "៛0"])
@@ -347,8 +365,25 @@ def test_an_amount_that_names_its_currency_answers_the_question_for_it():
     assert Currency.implied({"pin": Pin("730264")}) is None
 
 
-def test_a_language_is_shown_by_its_code():
+@pytest.mark.parametrize("amount", ["{} 5", "5 {}", "{}5"])
+@pytest.mark.parametrize(
+    ("words", "currency"),
+    [
+        (("khr", "riel", "riels", "r", "៛", "រៀល"), Currency.KHR),
+        (("usd", "us$", "$", "dollar", "dollars", "ដុល្លារ"), Currency.USD),
+    ],
+)
+def test_every_word_for_a_currency_names_it_alone_and_beside_an_amount(words, currency, amount):
+    for word in (*words, *map(str.upper, words)):
+        assert Currency.parse(f" {word} ", CONTEXT) is currency
+        assert Money.parse(amount.format(word), with_dollars()).currency is currency
+    assert Currency.parse("yen", CONTEXT) == Refusal("engine.choose")
+
+
+def test_a_language_is_shown_by_its_code_and_read_by_it():
     assert Language("km").show == "km"
+    assert Language.parse(" KM", CONTEXT) == Language("km")
+    assert Language.parse("th", CONTEXT) == Refusal("engine.choose")
 
 
 def test_a_chosen_pin_is_kept_at_once():

@@ -41,6 +41,11 @@ def test_the_limit_that_leaves_least_refuses_and_says_what_may_be_sent(  # noqa:
     assert refusal(khr(amount), room, sms=sms) == OverLimit(limit, khr(left))
 
 
+def test_before_the_first_payment_all_of_each_cap_is_left():
+    room = sendable(CAPS, Used(), 50_000)
+    assert (room.day, room.month, room.count) == (CAPS.day, CAPS.month, CAPS.count_per_day)
+
+
 def test_what_is_within_all_limits_is_not_refused():
     room = sendable(CAPS, Used(day=3000, count=2), 50_000)
     assert refusal(khr(5000), room) is None

@@ -271,10 +271,18 @@ def test_the_command_writes_the_map(monkeypatch, capsys, tmp_path, folder):
     assert main(["--map", str(target)]) == 0
     assert target.read_text(encoding="utf-8").startswith("flowchart LR\n")
     page = tmp_path / "MAP.md"
-    page.write_text("# Screens\n\n```mermaid\nold\n```\n\nmore\n")
+    head = lint_module.AT_ONCE
+    page.write_text(f"# Screens\n\n{head}| old |\n\nmore\n\n```mermaid\nold\n```\n\nmore\n")
     assert main(["--shown-in", str(page)]) == 1
     assert "make map" in capsys.readouterr().err
     assert main(["--map", str(page)]) == 0
     assert main(["--shown-in", str(page)]) == 0
-    assert "```mermaid\nflowchart LR\n" in page.read_text(encoding="utf-8")
+    written = page.read_text(encoding="utf-8")
+    assert written.startswith(
+        f"# Screens\n\n{head}| `*855*1#`, `*855*1*to*amount#` | `SEND amount to`"
+    )
+    assert "|\n\nmore\n\n```mermaid\nflowchart LR\n" in written
+    assert written.endswith("```\n\nmore\n")
+    page.write_text(written.replace("*855*2#", "*855*3#"), encoding="utf-8")
+    assert main(["--shown-in", str(page)]) == 1, "a number that opens something else"
     assert "proved in 2 languages" in capsys.readouterr().out

@@ -49,6 +49,14 @@ def test_the_sender_reads_what_left_and_what_may_still_be_sent():
     )
 
 
+def test_of_unclaimed_money_the_sender_reads_until_when_it_waits():
+    receipt = Sent("K7Q2M9XA", khr(5000), CHAN_THIDA, "", LATE, khr(395_000), khr(0), LATE)
+    assert receipt.say(TEXTS, "en") == (
+        "Sent 5,000 KHR to ..602. It comes back if not claimed before 23:59 31/12. Ref K7Q2M9XA. "
+        "Balance 395,000 KHR."
+    )
+
+
 def received(sender, name):
     return Received("K7Q2M9XA", usd(1250), sender, name, LATE, usd(11_250)).say(TEXTS, "en")
 
@@ -98,6 +106,7 @@ BIG = list(Money.worst())
 def test_receipts_keep_their_sms_budget(language, name, money):
     notices = [
         Sent("W" * 10, money, CHAN_THIDA, name, LATE, money, money),
+        Sent("W" * 10, money, CHAN_THIDA, "", LATE, money, money, LATE),
         Received("W" * 10, money, SOK_DARA, name, LATE, money),
         NotSent("W" * 10, money, name, money, CHAN_THIDA),
         Opened("Bank of Cambodia", "*855#"),

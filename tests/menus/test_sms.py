@@ -66,6 +66,7 @@ def pay(challenge, pin, facts=SOK, world=None):
     "text",
     [
         *("SEND 5000 012345602", "send 5,000 012 345 602", "Send: 5000, 012-345-602."),
+        *("SEND-5000-012345602", "SEND - 5000 - 012345602"),
         *("SEND5000 012345602", "  send   5 000   +855 12 345 602", "SEND ៥០០០ ០១២៣៤៥៦០២"),
         *("send 5000 riel to 012345602", "SEND 012345602 5000", "ផ្ញើ ៥,០០០ ០១២ ៣៤៥ ៦០២"),
         *("SEND 5000៛ 0085512345602", "Send\u200b 5000\n012345602", "SEND 5000#012345602"),
@@ -112,6 +113,8 @@ def test_sms_and_ussd_end_in_the_same_effect():
     [
         ("SEND", "To send write: SEND amount number."),
         ("SEND 5000", "To send write: SEND amount number."),
+        ("SEND -5000 012345602", "To send write: SEND amount number."),
+        ("SEND 012345602 -5000", "To send write: SEND amount number."),
         ("SEND lunch Dara", "To send write: SEND amount number."),
         ("SEND 12345678 10000000", "To send write: SEND amount number."),
         ("SEND 5000 012345602 730264", NEVER_PIN),
