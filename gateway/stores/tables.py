@@ -408,11 +408,15 @@ class DeliveryReport(SQLModel, table=True):
 
 
 class Heard(SQLModel, table=True):
-    """An SMS we have acted upon, by the carrier's id: never acted upon twice."""
+    """An SMS we have acted upon, by the carrier's id: never acted upon twice.
+
+    One that may pay is there before, and is somebody's alone until `leased_until`.
+    """
 
     carrier: str = Field(primary_key=True)
     message_id: str = Field(primary_key=True)
     at: int = Field(sa_column=_big(index=True))  # ms
+    leased_until: int = Field(default=0, sa_column=_big(default=0))  # ms; 0: it was acted upon
 
 
 class Challenge(SQLModel, table=True):

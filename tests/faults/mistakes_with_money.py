@@ -140,7 +140,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers.Transfers, "_carry_out", again)
 
 
-@mistake("an intent made at each try, and its turn forgotten", seed=46)
+@mistake("an intent made at each try, and its turn forgotten", seed=47)
 def _(patch: pytest.MonkeyPatch) -> None:
     carry_out, want = transfers.Transfers._carry_out, transfers._want
 

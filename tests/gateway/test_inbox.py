@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import insert, select
@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from gateway.carriers.carrier import SmsMo, Unheard
 from gateway.codes import code_mac
 from gateway.desk.times import to_ms
-from gateway.inbox import CODE_MS, Inbox
+from gateway.inbox import Inbox
+from gateway.messages import CODE_MS
 from gateway.meters import Meters
 from gateway.origin import Origin
 from gateway.stores.sql import StoreUnavailable
@@ -33,6 +34,7 @@ from menus.effects import (
     ReadBalance,
     ReadLastPayment,
     Transfer,
+    WrongPin,
 )
 from menus.facts import Facts, Service, WalletFacts
 from menus.kinds import Currency, Money, Msisdn, Pin
@@ -275,6 +277,76 @@ async def test_the_same_right_code_again_carries_the_same_intent(world):
     await world.send(f"YES {code} 730264")
     await world.send(f"YES {code} 730264")
     assert len({transfer.intent for transfer in world.transfers}) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """An outcome that comes too late."""
+
+    outcome: Outcome
+
+
+class OneAfterAnother:
+    """The first effect ends as told once `go` is set, and those after it as told at once."""
+
+    def __init__(self, *outcomes: Outcome | Exception) -> None:
+        self._outcomes = list(outcomes)
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.asked = 0
+
+    async def handle(self, _: Effect, __: Origin) -> Outcome:
+        outcome = self._outcomes[self.asked]
+        self.asked += 1
+        if self.asked == 1:
+            self.begun.set()
+            await self.go.wait()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+async def brought_twice(world: World, monkeypatch, effects: OneAfterAnother):
+    """Two deliveries of one `YES`, the second while the first is being acted upon."""
+    await world.send("SEND 5000 012345602")
+    yes = f"YES {await world.code()} 730264"
+    monkeypatch.setattr(world.inbox, "_handle", effects.handle)
+    first = asyncio.create_task(world.send(yes, message_id="yes"))
+    await effects.begun.wait()
+    return first, asyncio.create_task(world.send(yes, message_id="yes"))
+
+
+async def test_a_yes_brought_again_while_it_is_acted_upon_waits_and_is_told_nothing_else(
+    world, clock, monkeypatch
+):
+    """Or one is told that nothing was sent, and the other pays."""
+    effects = OneAfterAnother(InProgress("REF12345"))
+    first, again = await brought_twice(world, monkeypatch, effects)
+    while not clock.sleepers:
+        await asyncio.sleep(0)
+    effects.go.set()
+    await first
+    await clock.advance(1)
+    await again
+    assert effects.asked == 1
+    assert sum("REF12345" in text for text in await world.texts()) == 1
+
+
+@pytest.mark.parametrize("outcome", [StoreUnavailable("died"), Stuck(WrongPin(2))])
+async def test_a_yes_that_nobody_finishes_is_taken_over(world, clock, monkeypatch, outcome):
+    clock.skipping = True
+    stuck = isinstance(outcome, Stuck)
+    effects = OneAfterAnother(outcome.outcome if stuck else outcome, InProgress("REF12345"))
+    first, again = await brought_twice(world, monkeypatch, effects)
+    if not stuck:
+        effects.go.set()
+    await again
+    effects.go.set()
+    ended = await asyncio.gather(first, return_exceptions=True)
+    assert ended == [None if stuck else outcome]
+    assert effects.asked == 2
+    answers = await world.texts()
+    assert "REF12345" in answers[-1]
+    assert len(answers) == 2  # the code, and this: who was late has stored nothing
 
 
 @pytest.mark.parametrize("text", ["BAL", "bal.", "HELP", "", "lottery", "YES", "SEND", "SEND x y"])
