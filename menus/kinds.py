@@ -35,6 +35,11 @@ class Currency(Kind, StrEnum):
     def decimals(self) -> int:
         return 0 if self is Currency.KHR else 2
 
+    @property
+    def like(self) -> str:
+        """An amount of it, as people type one."""
+        return "5.50" if self.decimals else "5000"
+
     @classmethod
     def options(cls, context: Context) -> tuple[Option, ...]:  # noqa: ARG003 - always the same
         return _CURRENCIES
@@ -115,19 +120,20 @@ class Money(Kind):
         Unless it stands `alone`, what begins with zeros or is too long may be of a phone number.
         """
         found = _AMOUNT.fullmatch((plain(text) or "").lower())
+        unclear = Refusal("money.unclear", {"like": unless_written.like})
         if not found:
-            return Refusal("money.unclear")
+            return unclear
         written = {_CURRENCY_WORDS[word] for word in found.group(1, "after") if word}
         if len(written) > 1:
-            return Refusal("money.unclear")
+            return unclear
         currency = written.pop() if written else unless_written
         part = found["part"] or ""
         if part and not currency.decimals:
             return Refusal("money.whole_riel")
         minor = int(re.sub(r"\D", "", found["whole"]) + part.ljust(currency.decimals, "0"))
         if not alone and (_PADDED(found["whole"]) or minor > _MOST[currency]):
-            return Refusal("money.unclear")
-        return cls(currency, minor) if minor else Refusal("money.zero")
+            return unclear
+        return cls(currency, minor) if minor else Refusal("money.zero", {"like": currency.like})
 
     @property
     def show(self) -> str:
