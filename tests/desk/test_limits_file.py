@@ -96,18 +96,42 @@ def test_a_combined_rate_is_read_from_the_file(tmp_path):
     assert load_limits(path).combined_rate == 4000
 
 
+TIERS = st.sampled_from(["basic", "partial", "full", "unclaimed"])
+
+
 @given(
+    tier=TIERS,
     rate=st.integers(1, 10_000),
-    used=st.integers(0, 2_500_000),
+    day=st.integers(0, 2_500_000),
+    earlier=st.integers(0, 60_000_000),
     cents=st.integers(1, 100_000),
 )
-def test_what_the_page_says_is_left_is_exactly_what_the_counter_takes(rate, used, cents):
+def test_what_the_page_says_is_left_is_exactly_what_the_counter_takes(
+    tier, rate, day, earlier, cents
+):
     limits = dataclasses.replace(load_limits(), combined_rate=rate)
-    counted = Counted(used, used, 0)
-    left = sendable(limits.caps("basic", USD), limits.used("basic", USD, counted), 10**9)
-    fits_counter = used + limits.counted(Money(USD, cents)) <= limits.counter_caps("basic", USD).day
-    assert (cents <= left.day) == fits_counter
+    used = limits.used(tier, USD, Counted(day, earlier + day, 7))
+    left = sendable(limits.caps(tier, USD), used, 10**9)
+    counter, more = limits.counter_caps(tier, USD), limits.counted(Money(USD, cents))
+    assert (cents <= left.day) == (day + more <= counter.day)
+    assert (cents <= left.month) == (earlier + day + more <= counter.month)
+    assert used.count == 7
     assert limits.bucket(USD) == limits.bucket(KHR) == "ALL"
+
+
+@given(
+    tier=TIERS,
+    currency=st.sampled_from(Currency),
+    rate=st.none() | st.integers(1, 10_000),
+    day=st.integers(0, 50_000_000),
+    earlier=st.integers(0, 300_000_000),
+)
+def test_what_is_left_today_is_what_day_and_month_both_allow(tier, currency, rate, day, earlier):
+    limits = dataclasses.replace(load_limits(), combined_rate=rate)
+    counted = Counted(day, earlier + day, 0)
+    left = sendable(limits.caps(tier, currency), limits.used(tier, currency, counted), 10**12)
+    told = limits.left_today(tier, currency, counted)
+    assert told == Money(currency, max(0, min(left.day, left.month)))
 
 
 @given(st.sampled_from(Currency), st.integers(1, MINOR_MOST))
