@@ -29,7 +29,7 @@ from money_parts import (
 from sqlalchemy import update
 
 from gateway.codes import is_code
-from gateway.desk import dispute_commits, dispute_rows, disputes
+from gateway.desk import dispute_commits, disputes
 from gateway.desk.dispute_commits import Wish
 from gateway.desk.times import to_ms
 from gateway.stores.sql import StoreUnavailable
@@ -646,16 +646,3 @@ async def is_asleep(clock, asleep: int) -> bool:
 
 async def nothing_is_held(sql) -> bool:
     return (await holding(sql, THIDA))[1] == 0
-
-
-async def test_of_two_ends_of_a_dispute_read_at_once_the_second_changes_nothing(lite, sqlite_sql):
-    async with lite.running():
-        await lite.ask(DARA, await paid(lite))
-    name, journal = (await the_dispute(sqlite_sql))["id"], lite.journal
-
-    def ends_twice(connection, _items):
-        row = dispute_rows.read(connection, [name])[name]
-        return [[dispute_rows.close(journal, connection, row, "ended", 1) for _ in range(2)]]
-
-    assert await sqlite_sql.run(ends_twice, [None]) == [[True, False]]
-    assert await holding(sqlite_sql, THIDA) == (55_000, 0, 0)
