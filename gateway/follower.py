@@ -11,6 +11,7 @@ payment of its row.
 
 A database may have been restored from a backup, and then it lacks what was paid since: nothing is
 signed in this process until it has been seen that all blocks of the ledger are settled (`walked`).
+Nor is it while the last settled block is gone from the ledger, which then is another one.
 
 An idle ledger makes no blocks, and without blocks nothing expires: while something is overdue, a
 transaction that does nothing is sent now and then.
@@ -51,6 +52,10 @@ REFUSED_HINT: Final = (
     "and that account may read blocks"
 )
 
+GONE_HINT: Final = (
+    "no payment is signed until GATEWAY_LEDGER_PEERS lead to a ledger with this block; where none "
+    "has been settled yet, GATEWAY_LEDGER_TRUSTED_BLOCK must be a block of it"
+)
 DOUBT_HINT: Final = (
     "GATEWAY_LEDGER_PEERS must be of one network, and GATEWAY_LEDGER_GENESIS_FILE or "
     "GATEWAY_LEDGER_PEER_KEYS must name its peers' keys; if they do, that peer is not to be trusted"
@@ -77,7 +82,7 @@ class Follower:
         no_op: Callable[[int], bytes] | None = None,
         is_last: Callable[[Reached], Awaitable[bool]] | None = None,
     ) -> None:
-        """`is_last`: whether the ledger has no block above one; without it all is signed."""
+        """`is_last`: whether a block is the ledger's last one; without it all is signed."""
         self._sql = sql
         self._ledger = ledger
         self._waiters = waiters
@@ -92,8 +97,10 @@ class Follower:
         self._begin = begin  # where the first process ever begins
         self._is_last = is_last
         self._walked = asyncio.Event()
+        self._restored = True  # perhaps; until it has been walked once
         if is_last is None:
             self._walked.set()
+            self._restored = False
         self._heard_at: datetime | None = None
         self._pause_s = RETRY_S  # doubled by each fault in a row
 
@@ -106,7 +113,7 @@ class Follower:
         return heard
 
     async def walked(self, patience_s: float) -> bool:
-        """Have all blocks been settled that the ledger had? Waits for it, but no longer."""
+        """Have all blocks been settled that the ledger has? Waits for it, but no longer."""
         if not self._walked.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(patience_s, 0.0)):
@@ -137,19 +144,23 @@ class Follower:
             await self._clock.sleep(HEARTBEAT_S)
 
     async def _walk(self) -> None:
-        """See to it that this process has met the end of the chain."""
+        """See to it that this process has met the end of the chain, also when it has lost it."""
         pause_s = WALK_S
-        while self._is_last is not None and not self._walked.is_set():
-            try:
-                (cursor,) = await self._sql.run(start_cursor, [self._begin])
-                if await self._is_last(Reached(cursor.height, cursor.block_hash)):
-                    LOG.info("all blocks are settled: payments are signed", height=cursor.height)
-                    self._walked.set()
-                    return
-            except (StoreUnavailable, LedgerError) as error:
-                LOG.warning("nothing is signed until the ledger's blocks are settled", error=error)
+        while self._is_last is not None:
+            if not self._walked.is_set():
+                await self._look_for_the_end(self._is_last)
             await self._clock.sleep(pause_s)
             pause_s = min(2 * pause_s, RETRY_S)
+
+    async def _look_for_the_end(self, is_last: Callable[[Reached], Awaitable[bool]]) -> None:
+        try:
+            (cursor,) = await self._sql.run(start_cursor, [self._begin])
+            if await is_last(Reached(cursor.height, cursor.block_hash)):
+                LOG.info("all blocks are settled: payments are signed", height=cursor.height)
+                self._restored = False
+                self._walked.set()
+        except (StoreUnavailable, LedgerError) as error:
+            LOG.warning("nothing is signed until the ledger's blocks are settled", error=error)
 
     async def _nudge(self) -> None:
         """Have an idle ledger make blocks while something waits for them to expire."""
@@ -194,15 +205,17 @@ class Follower:
     def _doubt(self, doubt: Doubt) -> None:
         """A peer lies, or is of another ledger: nothing of it is settled; somebody must look."""
         self._meters.doubts.inc()
-        self._fault("a block is not believed", **asdict(doubt), hint=DOUBT_HINT)
+        if doubt.gone and self._is_last is not None:
+            self._walked.clear()
+        hint = GONE_HINT if doubt.gone else DOUBT_HINT
+        self._fault("a block is not believed", **asdict(doubt), hint=hint)
 
     async def _settle(self, block: Block) -> bool:
         """One block, here or in another process; False when it cannot be settled next."""
         operation = partial(settle, self._receipts, self._assets, self._own, journal=self._journal)
         while True:
             now = self._clock.now()
-            restored = not self._walked.is_set()
-            asked = Settle(block, to_ms(now), business_day(now), restored)
+            asked = Settle(block, to_ms(now), business_day(now), self._restored)
             try:
                 (settled,) = await self._sql.run(operation, [asked])
                 break

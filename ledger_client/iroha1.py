@@ -121,7 +121,7 @@ class Iroha1:
         return self._stream.above(after)
 
     async def is_last(self, last: Reached) -> bool:
-        """Has no peer a proved block above `last`? Raises when none answers."""
+        """Is `last` in its place and no proved block above it? Raises when no peer answers."""
         return await self._stream.is_last(last)
 
     async def signatories(self, account_id: str) -> Sequence[str] | None:

@@ -250,11 +250,15 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A peer told a block that cannot be believed. An operator's matter; it is never settled."""
+    """A peer told a block that cannot be believed. An operator's matter; it is never settled.
+
+    With `gone` no peer that answers has the last block in its place: this is not its ledger.
+    """
 
     peer: str
     height: int
     why: str
+    gone: bool = False
 
 
 class Ledger(Protocol):

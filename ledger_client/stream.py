@@ -96,7 +96,12 @@ class BlockStream:
             pause_s = min(2 * pause_s, _PAUSE_MOST_S)
 
     async def is_last(self, last: Reached) -> bool:
-        """Does no peer know what follows `last`? What cannot be believed follows nothing."""
+        """Is `last` in its place, and does no peer know what follows it?
+
+        What cannot be believed follows nothing; and nothing follows a block that is gone.
+        """
+        if not await _Round(self._peers, self._trust, self._block_at, last).still_there():
+            return False
 
         def doubt(_peer: Peer, block: Block) -> str | None:
             return self._trust.doubt(block, last)
@@ -169,15 +174,19 @@ class _Round:
         return block
 
     async def still_there(self) -> bool:
-        """Does any peer still have the last block in its place?"""
+        """Does any peer that answers still have the last block in its place?"""
         last = self.last
         if not last.height or not last.block_hash:
             return True
-        for turn in range(len(self._peers)):
-            if await self._block_at(last.height, turn, self._same):
-                return True
-        if not self._doubts:
-            self._note("every peer", last.height, "it is gone: rewound, or another ledger")
+        try:
+            for turn in range(len(self._peers)):
+                if await self._block_at(last.height, turn, self._same):
+                    return True
+        except LedgerUnreachable:
+            if not self._doubts:
+                raise
+        why = "it is gone: rewound, or another ledger"
+        self._doubts.append(Doubt("every peer", last.height, why, gone=True))
         return False
 
     def _check(self, peer: Peer, block: Block) -> str | None:

@@ -23,7 +23,7 @@ from money_parts import (
 from gateway.desk.amounts import Assets
 from gateway.desk.blocks import Settle, settle, start_cursor
 from gateway.follower import Follower
-from ledger_client.ledger import LedgerUnreachable, Reached, TransferAsset
+from ledger_client.ledger import Doubt, LedgerUnreachable, Reached, TransferAsset
 from menus.effects import Committed, Unconfirmed
 
 REF = "A1B2C3D4"
@@ -175,3 +175,34 @@ async def test_a_payment_waits_for_the_end_of_the_chain_as_long_as_its_turn_may(
     rows = {row["ref"]: row["state"] for row in await fetch(desk.sql, TRANSFER)}
     assert rows[REF] == "committed"
     assert block.height == 1
+
+
+async def test_while_the_last_settled_block_is_gone_nothing_is_signed(desk):
+    """A ledger that was rewound, or is another one, would take what nobody could settle."""
+    there = True
+
+    async def is_last(_last: Reached) -> bool:
+        return there
+
+    async def moment() -> bool:
+        for _ in range(40):
+            await desk.clock.advance(0.05)
+            await asyncio.sleep(0.005)
+        return await follower.walked(0.0)
+
+    follower = following(desk, is_last)
+    running = asyncio.ensure_future(follower.run())
+    try:
+        assert await moment()
+        desk.ledger.doubts.append(Doubt("192.0.2.7:50051", 1, "unlinked"))
+        desk.ledger.block()
+        assert await moment(), "one peer that lies stops nothing"
+        there = False
+        desk.ledger.doubts.append(Doubt("every peer", 1, "it is gone", gone=True))
+        desk.ledger.block()
+        assert not await moment()
+        there = True
+        assert await moment()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -102,6 +102,7 @@ async def test_a_ledger_with_another_block_in_the_last_ones_place_is_not_followe
     async with aclosing(client.blocks(Reached(2, hash_at(2)))) as blocks:
         doubts = await doubted(blocks, 2)
     assert "another block stands in its place" in doubts[0].why
+    assert {each.gone for each in doubts} == {False, True}
 
 
 async def test_a_ledger_that_has_lost_the_last_block_is_not_followed(peers, client_of):
@@ -111,6 +112,7 @@ async def test_a_ledger_that_has_lost_the_last_block_is_not_followed(peers, clie
     async with aclosing(client.blocks(Reached(5, hash_at(5)))) as blocks:
         doubts = await doubted(blocks, 1)
     assert "gone" in doubts[0].why
+    assert doubts[0].gone
 
 
 async def test_a_peer_that_is_only_behind_is_no_liar(peers, client_of):
@@ -183,3 +185,12 @@ async def test_a_block_that_one_peer_alone_has_is_not_missed(peers, client_of):
         each.blocks = [good(1), good(2)]
     peers[1].blocks.append(good(3))
     assert not await client_of(*peers, trust=TRUST).is_last(Reached(2, hash_at(2)))
+
+
+@pytest.mark.parametrize("other", [[good(1)], [good(1), block(2, *KEYS, created_time=7)]])
+async def test_what_no_peer_has_in_its_place_is_not_the_end_of_the_chain(peers, client_of, other):
+    for each in peers:
+        each.blocks = other
+    assert not await client_of(*peers, trust=TRUST).is_last(Reached(2, hash_at(2)))
+    peers[1].blocks = [good(1), good(2)]
+    assert await client_of(*peers, trust=TRUST).is_last(Reached(2, hash_at(2)))
