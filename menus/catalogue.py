@@ -45,9 +45,10 @@ _LOOKING = (BalanceForm, LastPaymentForm, PIN, ChooseLanguage)
 _ALSO = (DisputeForm, GiveBackForm)
 SUBSCRIBER = Menu(HOME, (SendMoney, *_LOOKING), also=_ALSO)
 WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING), also=_ALSO)
+RENEWING = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.renewing")
 HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
 
-MENUS = (NEWCOMER, OPENING, MADE, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, HELD)
+MENUS = (NEWCOMER, OPENING, MADE, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, RENEWING, HELD)
 
 
 def menu_for(facts: Facts) -> Menu:
@@ -59,6 +60,8 @@ def menu_for(facts: Facts) -> Menu:
             return OPENING if facts.wallet.has_pin else MADE
         case "held":
             return HELD
+        case "open" if facts.wallet.renewing:
+            return RENEWING
         case "open" if not facts.wallet.has_pin:
             return UNCLAIMED if facts.wallet.waits else WITHOUT_PIN
         case "open":

@@ -32,6 +32,7 @@ class WalletFacts:
     role: str = "subscriber"
     dollars: bool = False
     has_pin: bool = True  # not one made by receiving, or given back by the bank
+    renewing: bool = False  # its key is being replaced: until that is done it signs nothing
     waits: bool = False  # money that somebody sent before there was an owner waits in it
     sendable: Mapping[Currency, Sendable] = field(default_factory=dict)
     recent: tuple[Recent, ...] = ()

@@ -88,6 +88,7 @@ def people(language: str) -> tuple[Person, ...]:
         "dollars": WalletFacts("open", dollars=True, sendable=_sendable()),
         "without a PIN": WalletFacts("open", has_pin=False, sendable=_sendable()),
         "unclaimed": WalletFacts("open", has_pin=False, waits=True, sendable=_sendable()),
+        "getting a new key": WalletFacts("open", renewing=True, sendable=_sendable()),
         "held": WalletFacts("held", sendable=_sendable()),
         **{f"asked back by {it.name}": _asked(it) for it in AskedBack.worst() if it.name},
         **{f"at limit {kind}": _limited(kind) for kind in LimitKind},

@@ -43,7 +43,8 @@ YES_WORDS: Final = ("YES", "Y", "បាទ", "ចាស")
 HELP_WORDS: Final = ("HELP", "INFO", "ជំនួយ", "?")
 _CODE_AND_PIN: Final = re.compile(r"\D*?(\d{3,8})\D+(\d{4,8})\D*").fullmatch
 _MINUS: Final = re.compile(r"\s-[0-9]").search  # and no dash between two numbers
-_FILLERS: Final = re.compile(r"\b(?:to|for|of|payment|ref|ទៅ)\b", re.IGNORECASE)
+# Not `\b`: a Khmer word may end in a sign that is no letter.
+_FILLERS: Final = re.compile(r"(?<!\w)(?:to|for|of|payment|ref|ទៅ)(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from gateway.batch import Batcher, Overloaded
 from gateway.clock import Clock
 from gateway.desk.books import (
     IS_ALIVE,
+    IS_BEING_REPLACED,
     RECENT_MS,
     Books,
     Payment,
@@ -159,6 +160,7 @@ def _known_statement() -> Select[Any]:
     columns: list[ColumnElement[Any]] = [number.c.value, _SUBSCRIBER.c.language, account]
     columns += (_WALLET.c[name] for name in ("tier", "state", "role", "dollars"))
     columns += (func.length(_WALLET.c.salt), _WALLET.c.claim)  # no salt without a PIN
+    columns.append(IS_BEING_REPLACED.label("renewing"))
     lately = or_(*(exists().where(paid) for paid in paid_lately(account)))
     columns.append(lately.label("lately"))
     columns.append(exists().where(_DISPUTE.c.dest_account == account, is_open(_DISPUTE.c.state)))
@@ -201,18 +203,20 @@ def known(
     asked = {f"bucket_{one.value}": limits.bucket(one) for one in Currency}
     asked |= {"numbers": in_list(set(numbers)), "day": day, "month": day[:7]}
     rows = _KNOWN.rows(connection, asked | {"since": now_ms - RECENT_MS})
-    senders = [row[2] for row in rows if row[9]]
+    senders = [row[2] for row in rows if row[10]]
     recent = read_recent(connection, senders, now_ms) if senders else {}
-    receivers = [row[2] for row in rows if row[10]]
+    receivers = [row[2] for row in rows if row[11]]
     asked_back = oldest_against(connection, receivers) if receivers else {}
     found: dict[str, Known] = {}
     for row in rows:
-        number, language, account, tier, state, role, dollars, pin, claim, _, _, *figures = row
+        number, language, account, tier, state, role, dollars, pin, claim, *rest = row
+        renewing, _, _, *figures = rest
         wallet = None
         if account:
             left, paid = _Left(limits, tier, figures), _recent(banks, recent.get(account))
             waits, asks = bool(claim) and any(figures[::4]), asked_back.get(account)
-            wallet = WalletFacts(state, role, bool(dollars), bool(pin), waits, left, paid, asks)
+            has = (bool(dollars), bool(pin), bool(renewing))
+            wallet = WalletFacts(state, role, *has, waits, left, paid, asks)
         found[number] = Known(language, wallet)
     return [found[number] for number in numbers]
 

@@ -21,6 +21,7 @@ from money_parts import (
 )
 from sqlalchemy import insert
 
+from gateway.stores.tables import Replacement, table_of
 from menus.effects import (
     Balance,
     InProgress,
@@ -163,6 +164,16 @@ async def test_facts_tell_language_wallet_limits_and_what_was_just_paid(desk, sq
     assert (recent.ref, recent.to, recent.amount) == (outcome.ref, THIDA, khr(5_000))
     assert not recent.settled
     assert await desk.reads.facts(BORA) == (None, None)
+
+
+@pytest.mark.parametrize(("state", "renewing"), [("pending", True), ("done", False)])
+async def test_facts_tell_whether_a_key_is_being_replaced(desk, sql, state, renewing):
+    sealed = {"kek_version": 1, "salt": b"", "sealed_key": b"", "created_at": 0}
+    named = {"tx_hash": "ab", "account_id": account(DARA), "reason": "theft", "key_version": 2}
+    row = {**named, **sealed, "public_key": "cd", "state": state}
+    await execute(sql, insert(table_of(Replacement)).values(row))
+    facts = [(await desk.reads.facts(number)).wallet for number in (DARA, THIDA)]
+    assert [one and one.renewing for one in facts] == [renewing, False]
 
 
 async def test_facts_of_one_tick_are_read_together(desk, sqlite_sql):

@@ -261,6 +261,13 @@ def test_menus_of_wallets_that_cannot_send(state, says):
     assert Phone(replace(SOK, wallet=replace(OPEN, state=state))).dial().screen.startswith(says)
 
 
+@pytest.mark.parametrize("has_pin", [True, False])
+def test_while_its_key_is_replaced_a_wallet_offers_nothing_that_it_cannot_do(has_pin):
+    home = Phone(replace(SOK, wallet=replace(OPEN, renewing=True, has_pin=has_pin))).dial()
+    said = "Your new PIN is being set. An SMS will tell.\n1 Balance\n2 Last payment\n3 Language"
+    assert home.screen == said
+
+
 def test_whoever_never_asked_for_the_wallet_is_told_that_one_is_being_made():
     made = replace(SOK, wallet=replace(OPEN, state="opening", has_pin=False))
     assert Phone(made).dial().screen.startswith("A wallet is being made for your number.")
@@ -377,7 +384,7 @@ def test_key_and_pin_are_replaced_together_and_the_old_pin_allows_it():
 @pytest.mark.parametrize(
     ("outcome", "says"),
     [
-        (KeyRenewing(), "Your wallet is getting a new key. An SMS will tell"),
+        (KeyRenewing(), "Your new PIN and a new key are being set. An SMS will tell"),
         (Unconfirmed(), "Not confirmed. Your PIN is either the new or the old one."),
         (Unavailable(), ""),
         (KeptExpired(), ""),
