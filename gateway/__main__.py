@@ -59,9 +59,7 @@ def migrate() -> None:
 
 @app.command()
 def keys(
-    folder: Annotated[
-        Path, typer.Argument(file_okay=False, help="where the key files go; made when missing")
-    ],
+    folder: Annotated[Path, typer.Argument(help="where the key files go; made when missing")],
 ) -> None:
     """Make the key files that are missing, mode 0600; existing ones are left alone.
 

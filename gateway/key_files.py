@@ -6,6 +6,7 @@ recoverer's second key must be.
 """
 
 from collections.abc import Iterator
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,10 @@ _MOVE: Final = ": move it to another host, to be kept by another person; its .pu
 
 def make_key_files(folder: Path, entropy: Entropy) -> Iterator[str]:
     """Make what is missing in `folder`; yields a line for each secret made."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(ENOTDIR, "a file; name a folder", str(folder)) from None
     for name in BANK_KEYS:
         secret, public = folder / f"{name}.key", folder / f"{name}.pub"
         if public.exists():

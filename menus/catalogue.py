@@ -34,6 +34,7 @@ FORMS = (
 )
 
 NEWCOMER = Menu(HOME, (OpenWalletForm, ChooseLanguage), title="home.newcomer")
+ELSEWHERE = Menu(HOME, (ChooseLanguage,), title="home.elsewhere")  # nobody could pay this number
 OPENING = Menu(HOME, (ChooseLanguage,), title="home.opening")
 MADE = Menu(HOME, OPENING.entries, title="home.made")  # by receiving: its owner asked for nothing
 WITHOUT_PIN = Menu(
@@ -48,13 +49,16 @@ WITH_BANKS = Menu(HOME, (SendMoney, SendToBank, *_LOOKING), also=_ALSO)
 RENEWING = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.renewing")
 HELD = Menu(HOME, (BalanceForm, LastPaymentForm, ChooseLanguage), title="home.held")
 
-MENUS = (NEWCOMER, OPENING, MADE, WITHOUT_PIN, UNCLAIMED, SUBSCRIBER, WITH_BANKS, RENEWING, HELD)
+MENUS = (
+    *(NEWCOMER, ELSEWHERE, OPENING, MADE, WITHOUT_PIN, UNCLAIMED),
+    *(SUBSCRIBER, WITH_BANKS, RENEWING, HELD),
+)
 
 
 def menu_for(facts: Facts) -> Menu:
     """Choose the menu a person is shown at home; every role has the subscriber's, for now."""
     if facts.wallet is None:
-        return NEWCOMER
+        return NEWCOMER if facts.msisdn.is_payable else ELSEWHERE
     match facts.wallet.state:
         case "opening":
             return OPENING if facts.wallet.has_pin else MADE

@@ -209,6 +209,11 @@ class Msisdn(Kind):
         return cls(f"+{COUNTRY_CODE}{number.national_number}")  # no Italian zero here
 
     @property
+    def is_payable(self) -> bool:
+        """Can it be typed as somebody's to pay? No number of another country, nor a fixed line."""
+        return self.read(self.e164) == self
+
+    @property
     def show(self) -> str:
         """As people here write it: "012 345 601"."""
         national = "0" + self.e164.removeprefix(f"+{COUNTRY_CODE}")

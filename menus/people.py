@@ -19,6 +19,7 @@ from menus.worst import NOW, worst
 PIN: Final = "730264"
 OTHER: Final = Msisdn.worst()[0]
 _OWN: Final = Msisdn("+85512345601")
+_FOREIGN: Final = Msisdn("+14155550100")
 _TYPED_NUMBER: Final = OTHER.show.replace(" ", "")
 
 # Typed everywhere: the commands, nothing, nonsense, a text whose direction is turned, too much.
@@ -97,6 +98,7 @@ def people(language: str) -> tuple[Person, ...]:
     return (
         Person("first dial", replace(stranger, language=None, service=_spoken(language))),
         Person("no wallet", stranger),
+        Person("another country's number", replace(stranger, msisdn=_FOREIGN)),
         *(Person(name, replace(stranger, wallet=wallet)) for name, wallet in wallets.items()),
     )
 

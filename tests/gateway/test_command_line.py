@@ -263,7 +263,7 @@ def test_a_database_file_whose_folder_is_missing_is_told_what_to_do(place, monke
 
 def test_keys_where_no_folder_can_be(tmp_path):
     (tmp_path / "file").write_text("")
-    refused(run("keys", str(tmp_path / "file")), str(tmp_path / "file"))
+    refused(run("keys", str(tmp_path / "file")), f"{tmp_path}/file: a file; name a folder")
 
 
 # ---- the key-encryption key

@@ -45,7 +45,7 @@ from menus.effects import (
 from menus.engine import Recent, WalletFacts
 from menus.flows.send_money import SendMoney
 from menus.forms import about
-from menus.kinds import Currency, Money, Pin
+from menus.kinds import Currency, Money, Msisdn, Pin
 
 RIEL = Money(Currency.KHR, 5000)
 TO_PIN = ("1", "012345602", "5000")
@@ -259,6 +259,12 @@ def test_a_kept_pin_is_not_resumed():
 )
 def test_menus_of_wallets_that_cannot_send(state, says):
     assert Phone(replace(SOK, wallet=replace(OPEN, state=state))).dial().screen.startswith(says)
+
+
+@pytest.mark.parametrize("number", ["+14155550100", "+85523456789"])
+def test_a_number_that_nobody_could_pay_is_offered_no_wallet(number):
+    home = Phone(replace(SOK, wallet=None, msisdn=Msisdn(number))).dial()
+    assert home.screen == "This service is for mobile numbers of Cambodia.\n1 Language"
 
 
 @pytest.mark.parametrize("has_pin", [True, False])
