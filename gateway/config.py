@@ -35,10 +35,10 @@ from gateway.shapes import (
     PeerKeys,
     Peers,
     RedisUrl,
+    Sender,
     ServiceCode,
     TrustedBlock,
     WebAddress,
-    Word,
 )
 
 PREFIX = "GATEWAY_"
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         (), "addresses or networks of proxies in front, whose X-Forwarded-For names the caller"
     )
     service_code: ServiceCode = _row("*855#", "the USSD code people dial")
-    shortcode: Word = _row("855", "the number people text, and the sender of our SMS")
+    shortcode: Sender = _row("855", "the number people text, and the sender of our SMS")
     africastalking_url: WebAddress = _row(
         "https://api.africastalking.com", "base URL of Africa's Talking's REST API"
     )
@@ -121,7 +121,11 @@ class Settings(BaseSettings):
         None, "HEIGHT:HASH of a block to begin after on a ledger that is older than this gateway"
     )
     ledger_wait_s: float = _row(
-        3.0, "longest wait of a turn for the ledger, seconds", ge=0.1, le=60, allow_inf_nan=False
+        3.0,
+        "longest wait of a turn for the ledger, seconds; carriers give up after 10 or sooner",
+        ge=0.1,
+        le=60,
+        allow_inf_nan=False,
     )
     bank_domain: Domain = _row("bank", "this bank's domain on the ledger")
     bank_name: BankName = _row("Bakong", "this bank's name as people know it")

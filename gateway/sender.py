@@ -43,6 +43,12 @@ from menus.kinds import Msisdn
 SEND_MS: Final = 13_000  # longer than any carrier's send takes: 12.5 s
 LEASE_MS: Final = 15_000
 BACKOFF_MS: Final = (2_000, 10_000, 60_000, 300_000, 900_000)  # the last one again and again
+NOT_SENT: Final[dict[State, str]] = {
+    "queued": "sms not sent yet",
+    "failed": "sms not sent",
+    "dropped": "sms not sent in time",
+    "unknown": "sms perhaps not sent",
+}
 UNSURE_MOST: Final = 2  # tries that may have reached the phone: one, and its repeat
 UNSURE_AGAIN_MS: Final = 30_000  # the only repeat: not into the same jam
 SENDS_MOST: Final = 8  # leased and under way at once: a lease must not run out in a queue
@@ -218,7 +224,7 @@ class Sender:
     def _tell(self, due: Due, state: State, why: str | None) -> None:
         self._meters.sent.labels("again" if state == "queued" else state).inc()
         if state != "sent":
-            LOG.warning("sms not sent for sure", message=due.id, state=state, why=why)
+            LOG.warning(NOT_SENT[state], message=due.id, why=why)
 
     async def _recorded(self, tried: Tried) -> None:
         """Record a try; until its lease ends nobody else takes the message, so it may take long."""

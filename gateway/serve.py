@@ -203,14 +203,14 @@ def _checks(gateway: Gateway) -> dict[str, Check]:
         try:
             await world.sql.run(_look, [None], timeout_s=1.0, only_reads=True)
         except StoreUnavailable:
-            return "the database does not answer"
+            return "the database does not answer: see GATEWAY_DATABASE_URL"
         return None
 
     async def sessions() -> str | None:
         try:
             await world.sessions.wait(SessionKey("", "", ""), version=0, timeout_s=0.0)
         except SessionsUnavailable:
-            return "the session store does not answer"
+            return "the session store does not answer: see GATEWAY_REDIS_URL"
         return None
 
     async def payments() -> str | None:

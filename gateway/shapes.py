@@ -65,6 +65,12 @@ def _member_bank(value: str) -> None:
         raise ValueError
 
 
+def _banks_named_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len({value.partition("=")[0] for value in values}) < len(values):
+        raise ValueError("no domain twice")
+    return values
+
+
 def _peer_key(value: str) -> None:
     if not is_public_key(value):
         raise ValueError
@@ -105,7 +111,11 @@ Peers = Annotated[
     Names, AfterValidator(_not_empty), _each(_peer, "each one host:port, comma-separated")
 ]
 Networks = Annotated[Names, _each(_network, "addresses or networks like 192.0.2.0/24")]
-MemberBanks = Annotated[Names, _each(_member_bank, "each one DOMAIN=NAME, a name of 1 to 16")]
+MemberBanks = Annotated[
+    Names,
+    _each(_member_bank, "each one DOMAIN=NAME, a name of 1 to 16"),
+    AfterValidator(_banks_named_once),
+]
 PeerKeys = Annotated[
     Names, _each(_peer_key, "each one 64 hex digits, or ed0120 and 64, comma-separated")
 ]
@@ -116,13 +126,18 @@ Host = Annotated[str, _shaped(r"[A-Za-z0-9._:%-]+", "an address or name to liste
 Domain = Annotated[
     str, _shaped(rf"{_LABEL}(?:\.{_LABEL})*", "a domain as the ledger writes it, like bank")
 ]
-ServiceCode = Annotated[str, _shaped(r"\*[0-9*]+#", "a code like *855#")]
-Word = Annotated[str, _shaped(r"\S+", "not empty, no spaces")]
+# Every text that names the code is proved with one of this length.
+ServiceCode = Annotated[
+    str, _shaped(r"(?=.{1,12}$)(?:\*[0-9]+)+#", "a code like *855#, 12 characters at most")
+]
+Sender = Annotated[str, _shaped(r"\+?[A-Za-z0-9]{1,15}", "letters and digits, 15 at most")]
 # Every page that names a bank is proved with a name of this length.
 BankName = Annotated[
     str, _shaped(r"\S(?:.{0,14}\S)?", "1 to 16 characters on one line, no spaces around them")
 ]
-Credential = Annotated[str, _shaped(r"\S*", "no spaces or line ends, also not at its end")]
+Credential = Annotated[
+    str, _shaped(r"[!-~]*", "no spaces or line ends, also not at its end, and no accents")
+]
 PathPart = Annotated[
     str, _shaped(r"(?!\.{1,2}$)[A-Za-z0-9._~-]*", "only letters, digits, - . _ and ~")
 ]

@@ -279,7 +279,7 @@ def _with(drawn: str, target: Path) -> str:
     """What a file says with this map: only the map, or a page with it and what opens at once."""
     if target.suffix != ".md":
         return drawn
-    listed = at_once(map(about, CATALOGUE.forms), SERVICE.service_code)
+    listed = at_once(map(about, CATALOGUE.forms))
     page = _put(target.read_text(encoding="utf-8"), AT_ONCE, listed, "\n\n")
     return _put(page, "```mermaid\n", drawn, "```\n")
 

@@ -15,6 +15,7 @@ from menus.explore import Findings, Seen
 from menus.forms import HOME, Form
 from menus.text.load import DEFAULT_LANGUAGE, Language
 
+SHOWN_CODE = "*855#"  # of the service, in the list
 _LEFT_OUT = ("0", "00", "9")
 _EVERYWHERE = ("resume", "Unavailable")
 
@@ -50,21 +51,21 @@ def draw(found: Findings, texts: Language) -> str:
     return "\n".join(lines) + "\n"
 
 
-def at_once(forms: Iterable[Form], service_code: str) -> str:
+def at_once(forms: Iterable[Form]) -> str:
     """Give the rows of a table: what is dialled, what is texted instead, and what it does."""
     rows = (
-        f"| {_code(_dialled(form, service_code))} | {_code(_texted(form))} | {form.cls.__doc__} |"
+        f"| {_code(_dialled(form))} | {_code(_texted(form))} | {form.cls.__doc__} |"
         for form in sorted(forms, key=lambda form: form.dial or 0)
         if form.dial or form.sms
     )
     return "\n".join(rows)
 
 
-def _dialled(form: Form, service_code: str) -> Iterator[str]:
+def _dialled(form: Form) -> Iterator[str]:
     """Its number alone, and with the answers that never have to be left out."""
     if form.dial is None:
         return
-    number = f"{service_code.removesuffix('#')}*{form.dial}"
+    number = f"{SHOWN_CODE.removesuffix('#')}*{form.dial}"
     yield f"{number}#"
     answered = takewhile(lambda it: it.kind.dialable or it.default is not None, form.questions)
     if fields := [question.field for question in answered if question.default is None]:

@@ -63,7 +63,7 @@ WRITTEN: Final = (
 ALSO_WRITTEN: Final = ("HELP", "", "hello", PIN, "YES", "YES 8888", f"YES 888888 {PIN}")
 SERVICE: Final = Service(
     bank=LONGEST_BANK,
-    service_code="*855#",
+    service_code="*384*123456#",
     shortcode="855",
     unclaimed_days=365,
     # More than a Khmer page holds; all the same, so that whoever walks to one has been at each.

@@ -37,7 +37,7 @@ _STRINGS = {
     "name": NAMES,
     "other": tuple(shown_other(name, to) for name, to in _OTHERS),
     "ref": ("W" * 8,),
-    "service_code": ("*855#",),
+    "service_code": ("*384*123456#",),
     "token": ("token",),
 }
 _WHOLE_NUMBERS = {"tries_left": (1, 9)}

@@ -63,6 +63,7 @@ SEND_THREADS = 8
 SEND_S: Final = 12.5  # a whole send, however slowly its answer trickles
 ACCEPTED = (100, 101, 102)  # processed, sent, queued
 MAY_BE_TRIED_AGAIN = (405, 500, 501, 502)  # balance used up, internal, gateway
+_CREDENTIALS: Final = ": see GATEWAY_AFRICASTALKING_USER and GATEWAY_AFRICASTALKING_KEY"
 _OK: Final = Response(b"ok")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -164,7 +165,8 @@ class AfricasTalking:
         except requests.RequestException as error:
             # The error's own text may quote the request: its kind is all that may be told.
             fate = SendFailed if _surely_not_sent(error) else SendUncertain
-            raise fate(type(error).__name__) from None
+            hint = " at GATEWAY_AFRICASTALKING_URL" if fate is SendFailed else ""
+            raise fate(f"{type(error).__name__}{hint}") from None
         return _accepted(response)
 
     async def close(self) -> None:
@@ -203,7 +205,8 @@ def _accepted(response: requests.Response) -> str | None:
         perhaps = (
             http >= HTTPStatus.INTERNAL_SERVER_ERROR and http != HTTPStatus.SERVICE_UNAVAILABLE
         )
-        raise (SendUncertain if perhaps else SendFailed)(f"HTTP {http}")
+        hint = _CREDENTIALS if http in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else ""
+        raise (SendUncertain if perhaps else SendFailed)(f"HTTP {http}{hint}")
     try:
         recipients = response.json()["SMSMessageData"]["Recipients"]
         code = int(recipients[0]["statusCode"]) if recipients else None

@@ -64,7 +64,7 @@ async def test_money_waits_for_a_stranger_who_claims_it_with_a_pin_and_can_spend
     wallet = await town.wallet(BOPHA)
     assert (wallet["state"], wallet["claim"], wallet["tier"]) == ("open", "waiting", "unclaimed")
     (invitation,) = await town.inbox(BOPHA)
-    assert "S*** D*** ..601 sent you 5,000 KHR. Dial *855# and choose a PIN before" in invitation
+    assert "S*** D*** ..601 sent you 5,000 KHR. Dial *855#, choose a PIN before" in invitation
     assert "before 10:00 22/12" in invitation
     (receipt,) = await town.inbox(DARA)
     assert "Sent 5,000 KHR to ..605. It comes back if not claimed before 10:00 22/12." in receipt

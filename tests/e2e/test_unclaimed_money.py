@@ -13,7 +13,7 @@ async def test_a_stranger_is_texted_dials_chooses_a_pin_and_has_the_money(town: 
     page = await payer.type(payer.person.pin)
     assert page.startswith("END Sent 5,000 KHR")
     invitation = await phone.hears("5,000 KHR", ref_in(page))
-    assert "Dial *855# and choose a PIN before" in invitation
+    assert "Dial *855#, choose a PIN before" in invitation
 
     await phone.dial()
     assert "You were sent money." in await phone.type("1")  # English
