@@ -208,6 +208,8 @@ class GivenBack(Received):
 class NotGivenBack:
     """To who paid by mistake: refused, or not answered in time. `ref` is the payment's."""
 
+    text: ClassVar[str] = "receipt.not_given_back"
+
     ref: str
     amount: Money
     keeper: Msisdn
@@ -216,7 +218,14 @@ class NotGivenBack:
     def say(self, texts: Texts, language: str | None) -> str:
         other = shown_other(self.name, self.keeper)
         holes = {"ref": self.ref, "amount": self.amount.show, "other": other}
-        return texts.say(language, "receipt.not_given_back", **holes)
+        return texts.say(language, self.text, **holes)
+
+
+@dataclass(frozen=True, slots=True)
+class PaidBack(NotGivenBack):
+    """To who paid by mistake: an ordinary payment of as much has come since."""
+
+    text: ClassVar[str] = "receipt.paid_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +306,7 @@ Notice = (
     | AskedBackNotice
     | GivenBack
     | NotGivenBack
+    | PaidBack
     | Opened
     | OpeningFailed
     | PinLockedNotice

@@ -27,6 +27,7 @@ from gateway.messages import Outgoing, enqueue, invited_within, withdraw_invitat
 from gateway.stores.dialects import insert_ignore
 from gateway.stores.tables import Receipt, Unclaimed
 from menus.kinds import Currency
+from menus.receipts import PaidBack
 
 SEED = "seed"  # money for people of a development machine: a receipt row, but no SMS
 
@@ -69,7 +70,7 @@ class Endings:
             failed=replacement.give_up(connection, _replacements(self.failed)),
         )
         given_back, kept = self._disputes(journal, connection)
-        self._paid_back(journal, connection)
+        paid_back = self._paid_back(journal, connection)
         told += receipts.of_payments(
             connection,
             self.day,
@@ -81,6 +82,7 @@ class Endings:
             given_back=given_back,
         )
         told += receipts.of_kept(connection, self.day, kept)
+        told += receipts.of_kept(connection, self.day, paid_back, PaidBack)
         told = self._within_budget(connection, receipts.terms, told, arrived)
         enqueue(connection, told, self.now_ms)
         return len(told)
@@ -153,12 +155,15 @@ class Endings:
         ]
         return {paid[intent] for intent in rows.keys() & paid.keys()}, kept
 
-    def _paid_back(self, journal: Journal, connection: Connection) -> None:
-        """End disputes whose money an ordinary payment has brought back: its receipts tell."""
+    def _paid_back(self, journal: Journal, connection: Connection) -> list[DisputeRow]:
+        """End disputes whose money an ordinary payment has brought back."""
         payers = {one.src_account for one in _payments(self.committed) if one.bucket}
-        if payers:
-            for row in dispute_reads.paid_back(connection, payers):
-                dispute_rows.close(journal, connection, row, "ended", self.at_ms)
+        found = dispute_reads.paid_back(connection, payers) if payers else []
+        return [
+            row
+            for row in found
+            if dispute_rows.close(journal, connection, row, "ended", self.at_ms)
+        ]
 
     def _openings(
         self, connection: Connection, ended: Sequence[Ended], state: str

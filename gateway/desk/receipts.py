@@ -206,19 +206,23 @@ class Receipts:
         return [Outgoing(f"{row.id}/asked_back", Msisdn(number), "notice", text)]
 
     def of_kept(
-        self, connection: Connection, day: str, kept: Sequence[DisputeRow]
+        self,
+        connection: Connection,
+        day: str,
+        kept: Sequence[DisputeRow],
+        why: type[NotGivenBack] = NotGivenBack,
     ) -> list[Outgoing]:
-        """To each payer: the money does not come back."""
+        """To each payer: the money does not come back, or has come otherwise."""
         if not kept:
             return []
         accounts = {at for row in kept for at in (row.src_account, row.dest_account)}
         books = open_books_of_accounts(connection, self.limits, day, sorted(accounts))
-        facts = [self._kept(books, row) for row in kept]
+        facts = [self._kept(books, row, why) for row in kept]
         return self._say(connection, facts, books)
 
-    def _kept(self, books: Books, row: DisputeRow) -> Fact:
+    def _kept(self, books: Books, row: DisputeRow, why: type[NotGivenBack]) -> Fact:
         amount, keeper = Money(Currency(row.currency), row.amount), Msisdn(row.dest_msisdn)
-        notice = NotGivenBack(row.ref, amount, keeper, self._name(books, row.dest_account))
+        notice = why(row.ref, amount, keeper, self._name(books, row.dest_account))
         return Fact(f"{row.id}/kept", row.src_account, "notice", notice)
 
     def _replaced(self, one: Changed, at_ms: int) -> Fact:
