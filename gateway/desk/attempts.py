@@ -231,14 +231,17 @@ class _Guard:
         wrong, until = wallet.wrong_pins, wallet.locked_until
         if not counted:
             wrong, until = self._raise(wallet, item.now_ms)
-        if not self._being_tried(item):
-            if wrong >= self._rules.held_at:
-                self._hold(wallet, item.now_ms)
-                return WalletHeld()
-            if wallet.state != "held" and until > item.now_ms:
-                notice = PinLockedNotice(from_ms(until))
-                self._tell(wallet, f"pin-locked/{wallet.account_id}/{until}", notice, item.now_ms)
-        return self._refuse(wallet.state, wrong, until, item.now_ms)
+        said = self._refuse(wallet.state, wrong, until, item.now_ms)
+        if isinstance(said, WrongPin) or wallet.state == "held":
+            return said
+        if self._being_tried(item):
+            return Unconfirmed()  # what is tried may be right, and then lifts this, and may pay
+        if wrong >= self._rules.held_at:
+            self._hold(wallet, item.now_ms)
+            return WalletHeld()
+        notice = PinLockedNotice(from_ms(until))
+        self._tell(wallet, f"pin-locked/{wallet.account_id}/{until}", notice, item.now_ms)
+        return said
 
     # ---- both
 

@@ -257,9 +257,22 @@ async def test_a_judged_turn_hears_of_the_hold_that_is_due_though_nobody_has_set
     await change(sqlite_sql, WALLET, wrong_pins=8)
     dying = make_guard(DyingSql(sqlite_sql, 2, after_commit=False), clock)
     await dying.open(ACCOUNT, OTHER, "t1")
-    assert isinstance(await wrong(guard, "t2"), PinLocked)  # t1 might still be right
+    assert await wrong(guard, "t2") == Unconfirmed(), "t1 might still be right"
     await clock.advance(JUDGING_MS / 1000)
     assert await wrong(guard, "t2") == WalletHeld()
+
+
+async def test_a_wrong_pin_beside_one_being_tried_is_told_of_no_lock_that_may_be_lifted(
+    sqlite_sql, clock, guard
+):
+    await change(sqlite_sql, WALLET, wrong_pins=1)
+    gate = Gate(make_vault())
+    (slow,) = await under_way(gate, [make_guard(sqlite_sql, clock, gate).open(ACCOUNT, PIN, "t1")])
+    assert await wrong(guard, "t2") == Unconfirmed()
+    assert not await rows(sqlite_sql, MESSAGE)
+    gate.open_it.set()
+    assert isinstance(await slow, Opened)
+    assert await wrong(guard, "t3") == WrongPin(2)
 
 
 # ---- many at once
