@@ -5,6 +5,7 @@ earlier one (`disputable`). One operation; it changes nothing.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -49,6 +50,7 @@ _OUT = (
         _TRANSFER.c.dest_msisdn,
         _TRANSFER.c.beneficiary,
         _TRANSFER.c.created_at,
+        _TRANSFER.c.settled_at,
         _TRANSFER.c.tx_hash,
         _TRANSFER.c.bucket,
         _TRANSFER.c.channel,
@@ -135,8 +137,14 @@ def _made(banks: Banks, connection: Connection, out: Row[*tuple[Any, ...]]) -> L
         shown_other("", banks.paid(out))
         if out.beneficiary
         else _other(banks, connection, out.dest_account),
-        since.at or from_ms(out.created_at),
+        since.at or _at(out),
     )
+
+
+def _at(out: Row[*tuple[Any, ...]]) -> datetime:
+    """When it was paid, as its receipt says; before that, when it was asked for."""
+    paid_at = out.settled_at if out.state == "committed" else None
+    return from_ms(paid_at or out.created_at)
 
 
 def _received(banks: Banks, connection: Connection, row: Row[*tuple[Any, ...]]) -> LastPayment:
@@ -158,7 +166,7 @@ def _received(banks: Banks, connection: Connection, row: Row[*tuple[Any, ...]]) 
 def _paid_out(connection: Connection, out: Row[*tuple[Any, ...]]) -> PaidOut:
     name = connection.execute(_OTHER, {"account": out.dest_account}).scalar()
     amount, to = Money(Currency(out.currency), out.amount), Msisdn(out.dest_msisdn)
-    return PaidOut(out.ref, amount, masked_name(name or ""), to, from_ms(out.created_at))
+    return PaidOut(out.ref, amount, masked_name(name or ""), to, _at(out))
 
 
 def _other(banks: Banks, connection: Connection, account_id: str) -> str:

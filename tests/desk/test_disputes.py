@@ -31,7 +31,7 @@ from sqlalchemy import update
 from gateway.codes import is_code
 from gateway.desk import dispute_commits, disputes
 from gateway.desk.dispute_commits import Wish
-from gateway.desk.times import to_ms
+from gateway.desk.times import from_ms, to_ms
 from gateway.stores.sql import StoreUnavailable
 from menus.disputes import AskedBack, PaidOut
 from menus.effects import (
@@ -97,7 +97,8 @@ async def test_money_for_the_wrong_person_is_asked_back_held_and_given_back(desk
     async with desk.running():
         ref = await paid(desk)
         seen = await desk.last(DARA)
-        assert seen.payment == PaidOut(ref, khr(5_000), "C*** T***", THIDA, clock.now())
+        paid_at = from_ms(desk.ledger.now_ms)
+        assert seen.payment == PaidOut(ref, khr(5_000), "C*** T***", THIDA, paid_at)
         assert await desk.ask(DARA, ref) == Disputed()
         assert await holding(sql, THIDA) == (55_000, 5_000, 0)
         told = await desk.reads.read_balance(ReadBalance(), desk.origin(THIDA))
@@ -234,7 +235,7 @@ async def test_the_latest_payment_that_may_be_asked_back_is_found_below_what_cam
         await paid(desk, amount=7_000)
         await clock.advance(60)
         ref = await paid(desk)
-        at = clock.now()
+        at = from_ms(ledger.now_ms)
         await clock.advance(60)
         ledger.now_ms = to_ms(clock.now())
         since = await paid(desk, THIDA, DARA, 100)
