@@ -112,7 +112,8 @@ class BankCheck:
                 if not lacks_permission(refusal):
                     raise
                 says = "was not made by the first block, and the opener may not ask for it"
-                return unknown(asset_id, f"{says} (can_read_assets)")
+                right = f"is {self._terms.asset_domain} right?"
+                return unknown(asset_id, f"{says} (can_read_assets): {right}")
         if precision is None:
             name, _, domain = asset_id.partition("#")
             remedy = f"CreateAsset {name} {domain} {wanted}, or correct {self._terms.asset_domain}"

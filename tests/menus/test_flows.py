@@ -71,7 +71,7 @@ NEWCOMER = replace(SOK, wallet=None, language=None)
             "Today you can still send 2,000 KHR.\nHow much, in KHR?",
         ),
         (OverLimit(LimitKind.COUNT, Money(Currency.KHR, 0)), True, "No more payments today."),
-        (PayeeFull(), False, "They cannot hold that much. Send less.\nHow much"),
+        (PayeeFull(), False, "They cannot hold that much now. Send less, or later.\nHow much"),
         (NoWallet(CHAN), False, "012 345 602 has no wallet yet."),
         (JustOpening(CHAN), False, "012 345 602 is getting a wallet. Wait a minute"),
         (TooManyMade(), False, "Today you cannot send to more numbers without a wallet."),
