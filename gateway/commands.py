@@ -19,8 +19,8 @@ def read_settings(*, least: str | None = None) -> Settings:
     """Read the settings and set up logs by them; `least` is the least level logged instead."""
     settings = load_settings()
     logs.set_up(least or settings.log_level)
-    for name in unknown_variables():
-        logs.get("settings").warning("unknown setting", name=name)
+    for name, hint in unknown_variables().items():
+        logs.get("settings").warning("unknown setting", name=name, hint=hint)
     return settings
 
 

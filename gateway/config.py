@@ -273,19 +273,24 @@ def load_settings() -> Settings:
 def _why(problem: ErrorDetails) -> str:
     if problem["type"] != "extra_forbidden":
         return problem["msg"].removeprefix("Value error, ")
-    similar = get_close_matches(str(problem["loc"][0]).lower(), Settings.model_fields, n=1)
-    hint = f"; perhaps {similar[0]}?" if similar else ""
-    return f"no such setting, in the file of {PREFIX}CONFIG{hint}"
+    hint = _perhaps(str(problem["loc"][0]))
+    return f"no such setting, in the file of {PREFIX}CONFIG{'; ' if hint else ''}{hint}"
 
 
-def unknown_variables() -> list[str]:
-    """`GATEWAY_…` variables that set nothing: most likely misspelt, worth a warning."""
+def _perhaps(name: str) -> str:
+    """Name the setting that is spelt most like `name`, if any is."""
+    similar = get_close_matches(name.lower(), Settings.model_fields, n=1)
+    return f"perhaps {similar[0]}?" if similar else ""
+
+
+def unknown_variables() -> dict[str, str]:
+    """`GATEWAY_…` variables that set nothing, each with what it may be a misspelling of."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + "CONFIG"}
-    return sorted(
-        name
-        for name in os.environ
+    return {
+        name: _perhaps(name.removeprefix(PREFIX))
+        for name in sorted(os.environ)
         if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_")
-    )
+    }
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -299,8 +299,8 @@ class Engine:
                 )
             parsed = _read(question, state.rest[0], context, ())
             if isinstance(parsed, Refusal) and question.default is not None:
-                # A string that people know by heart leaves out what they are asked only sometimes.
-                state = saved(state, question, question.default)
+                # A string that people know by heart leaves out what they are asked only sometimes;
+                # the amount may name the currency by itself, as it does by SMS.
                 continue
             state = state._replace(asked=question.field)
             if not isinstance(parsed, Refusal):

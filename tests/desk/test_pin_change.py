@@ -135,7 +135,7 @@ async def test_the_owner_is_told_in_their_language_once(desk):
         assert await desk.pins.change_pin(effect, origin(3)) == PinChanged()
     message = await only(desk.sql, MESSAGE)
     assert (message["msisdn"], message["kind"]) == (DARA.e164, "notice")
-    assert message["text"].startswith("លេខសម្ងាត់របស់អ្នកបានប្តូរនៅ 10:00 22/11")
+    assert message["text"].startswith("លេខសម្ងាត់ថ្មីរបស់អ្នកបានកំណត់នៅ 10:00 22/11")
 
 
 async def test_each_change_is_told(desk, clock):
@@ -147,8 +147,8 @@ async def test_each_change_is_told(desk, clock):
         await clock.advance(60)
     told = sorted(row["text"] for row in await rows(desk.sql, MESSAGE))
     assert [text[:34] for text in told] == [
-        "Your PIN was changed at 10:00 22/1",
-        "Your PIN was changed at 10:01 22/1",
+        "Your new PIN was set at 10:00 22/1",
+        "Your new PIN was set at 10:01 22/1",
     ]
 
 

@@ -99,7 +99,7 @@ async def test_with_its_block_the_chosen_pin_pays_and_the_owner_is_told(custody,
     done = await only(custody.sql, REPLACEMENT)
     assert (done["state"], done["sealed_key"]) == ("done", b"")
     (told,) = await fetch(custody.sql, MESSAGE)
-    assert "PIN was changed" in told["text"]
+    assert "new PIN was set" in told["text"]
     assert told["msisdn"] == DARA.e164
     async with custody.desk.running():
         ledger.auto = True

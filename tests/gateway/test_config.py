@@ -57,7 +57,8 @@ def test_a_misspelt_row_of_the_file_is_named(tmp_path, monkeypatch):
 
 def test_a_misspelt_variable_is_found(monkeypatch):
     monkeypatch.setenv("GATEWAY_PROT", "1")
-    assert unknown_variables() == ["GATEWAY_PROT"]
+    monkeypatch.setenv("GATEWAY_ZZZZZZ", "1")
+    assert unknown_variables() == {"GATEWAY_PROT": "perhaps port?", "GATEWAY_ZZZZZZ": ""}
 
 
 @pytest.mark.parametrize("secret", ["", "local", "x" * 23])

@@ -248,6 +248,9 @@ def test_the_same_string_works_when_dollars_are_on():
     assert phone.screen.startswith("Send 5,000 KHR")
     chosen = Phone(replace(SOK, wallet=DOLLARS)).dial("1", "012345602", "2", "5")
     assert chosen.screen.startswith("Send 5.00 USD")
+    named = Phone(replace(SOK, wallet=DOLLARS)).dial("1", "012345602", "$5")
+    assert named.screen.startswith("Send 5.00 USD")
+    assert named.type("0").screen.startswith("How much, in KHR?")
 
 
 def test_a_deep_dial_never_agrees_to_paying_again():
