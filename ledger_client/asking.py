@@ -134,8 +134,8 @@ class Asking:
 
     async def peer_keys(self) -> frozenset[str]:
         """The keys with which the network's peers sign blocks, in lower case."""
-        reply = await self._find(get_peers=ask.GetPeers())
-        return frozenset(peer.peer_key.lower() for peer in reply.peers_response.peers)
+        peers = (await self._find(get_peers=ask.GetPeers())).peers_response.peers
+        return frozenset(peer.peer_key.lower() for peer in peers if not peer.syncing_peer)
 
     # What shows in its answers.
 

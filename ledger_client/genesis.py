@@ -104,6 +104,7 @@ def genesis(
 def pinned(block: Mapping[str, Any]) -> Trust:
     """Read off a genesis block whose signatures its network's blocks carry, and its own hash.
 
+    A peer that only follows (`syncing_peer`) signs nothing.
     Raises `GenesisError` for what is no genesis block in Iroha's JSON form.
     """
     try:
@@ -118,7 +119,7 @@ def pinned(block: Mapping[str, Any]) -> Trust:
     peers = frozenset(
         command.add_peer.peer.peer_key.lower()
         for command in commands
-        if command.HasField("add_peer")
+        if command.HasField("add_peer") and not command.add_peer.peer.syncing_peer
     )
     if payload.height != GENESIS_HEIGHT or not peers:
         raise GenesisError("not the first block of a network: it adds no peers")

@@ -4,11 +4,14 @@ What a peer does that one would not expect, and what is done about it here:
 
 * Sending answers nothing, whatever was sent; a verdict comes by `Status` or in a block. So
   `submit` promises only that a peer took the call.
+* A call is all or nothing: one malformed transaction, and all that came with it are refused. So
+  what is sent again travels alone.
 * The block stream starts anywhere, may skip, end or fall silent: see `stream`.
 * "This height is not there yet" and "your signature is wrong" are one error code; the genesis
   block, which is always there, tells them apart.
-* A reply that cannot be parsed arrives as None, and code 1 is a peer's internal error: both mean
-  "ask the next peer".
+* A reply that cannot be parsed arrives as None, one without an answer is empty, and some codes are
+  a peer's internal errors: all mean "ask the next peer".
+* A peer of a busy network, or of one without a quorum, calls itself unhealthy: it answers.
 * A balance may end in a dot ("997158.").
 
 Every call has a deadline, and fails over as `peers` says; only the block stream goes on for ever.
@@ -27,7 +30,14 @@ from google.protobuf.message import Message
 
 from ledger_client.blocks import read_block
 from ledger_client.keys import SigningKey
-from ledger_client.ledger import Block, Doubt, QueryRefused, Reached, TxStatus
+from ledger_client.ledger import (
+    Block,
+    Doubt,
+    LedgerUnreachable,
+    QueryRefused,
+    Reached,
+    TxStatus,
+)
 from ledger_client.peers import Peer, Peers, PeerTrouble
 from ledger_client.proto import qry_responses_pb2, queries_pb2
 from ledger_client.queries import Questions, answer
@@ -37,6 +47,7 @@ from ledger_client.submission import calls
 from ledger_client.trust import Trust
 
 _HEALTH_DEADLINE_S: Final = 1.0
+_BLOCK_DEADLINE_MOST_S: Final = 30.0
 _NO_SUCH_HEIGHT: Final = ("STATEFUL_INVALID", 3)  # or a wrong signature
 _NO_SUCH_ACCOUNT: Final = ("NO_ACCOUNT", "NO_SIGNATORIES")
 _GENESIS: Final = 1
@@ -73,7 +84,7 @@ class Iroha1:
             key: a key of that account.
             tls_ca: PEM of the authority that signed the peers' certificates; None speaks plain.
             trust: whose signatures prove a block; none are looked at when no key is pinned.
-            deadline_s: for each single call to one peer.
+            deadline_s: for each single call to one peer; grows for a block that takes longer.
             quiet_s: how long the block stream may say nothing before it is doubted.
             chunk: transactions in one call.
             parallel: status calls under way at once.
@@ -84,6 +95,7 @@ class Iroha1:
         self._peers = Peers(peers, tls_ca=tls_ca)
         self._questions = Questions(account_id, key, now_ms, entropy)
         self._deadline_s = deadline_s
+        self._longer_s: dict[int, float] = {}  # deadlines of the blocks that take longer
         self._chunk = chunk
         self._statuses = Statuses(
             self._peers, deadline_s=deadline_s, parallel=parallel, sleep=sleep
@@ -101,7 +113,7 @@ class Iroha1:
         """Hand signed transactions to one peer; see `Ledger.submit`."""
         if again:
             self._peers.leave(self._peers.in_order()[0])
-        for body in list(calls(transactions, most=self._chunk)):
+        for body in list(calls(transactions, most=1 if again else self._chunk)):
             await self._peers.ask(partial(self._send, body))
 
     async def statuses(self, hashes: Sequence[str]) -> Sequence[TxStatus]:
@@ -164,27 +176,34 @@ class Iroha1:
         await peer.list_torii(body, timeout=self._deadline_s)
 
     async def _find(self, turn: int = 0, **question: Message) -> qry_responses_pb2.QueryResponse:
-        return await self._peers.ask(partial(self._question, question), turn=turn)
+        async def ask(peer: Peer) -> qry_responses_pb2.QueryResponse:
+            query = self._questions.query(**question)
+            return await answer(peer, query, deadline_s=self._deadline_s)
 
-    async def _question(
-        self, question: Mapping[str, Message], peer: Peer
-    ) -> qry_responses_pb2.QueryResponse:
-        query = self._questions.query(**question)
-        return await answer(peer, query, deadline_s=self._deadline_s)
+        return await self._peers.ask(ask, turn=turn)
 
     async def _block_at(self, height: int, turn: int, check: Check) -> Block | None:
-        """Fetch the block of a height, or None when the ledger is not that high yet."""
-        question = {"get_block": queries_pb2.GetBlock(height=height)}
+        """Fetch the block of a height, or None when the ledger is not that high yet.
+
+        A block may be many megabytes: while no peer gives it in time, its time is doubled.
+        """
+        question = queries_pb2.GetBlock(height=height)
+        deadline_s = self._longer_s.get(height, self._deadline_s)
 
         async def fetch(peer: Peer) -> Block:
-            reply = await self._question(question, peer)
+            query = self._questions.query(get_block=question)
+            reply = await answer(peer, query, deadline_s=deadline_s)
             block = read_block(reply.block_response.block)
             if why := check(peer, block):
                 raise PeerTrouble(f"block {height}: {why}")
             return block
 
         try:
-            return await self._peers.ask(fetch, turn=turn)
+            block = await self._peers.ask(fetch, turn=turn)
+        except LedgerUnreachable:
+            most_s = max(_BLOCK_DEADLINE_MOST_S, self._deadline_s)
+            self._longer_s[height] = min(2 * deadline_s, most_s)
+            raise
         except QueryRefused as refusal:
             if turn % len(self._peers):  # a peer asked in passing may know no accounts yet
                 return None
@@ -192,6 +211,9 @@ class Iroha1:
                 raise
             await self._find(turn, get_block=queries_pb2.GetBlock(height=_GENESIS))
             return None
+        # The block before is asked for once more at the beginning of each round.
+        self._longer_s = {at: s for at, s in self._longer_s.items() if at >= height - 1}
+        return block
 
     async def _answers(self, peer: Peer) -> bool:
         try:
@@ -199,4 +221,4 @@ class Iroha1:
         except grpc.aio.AioRpcError as error:
             # A peer of before 1.5 has no such method, and says so: it answers.
             return error.code() is grpc.StatusCode.UNIMPLEMENTED
-        return reply is not None and (reply.is_healthy or not reply.HasField("is_healthy"))
+        return reply is not None

@@ -88,22 +88,26 @@ class TxStatus:
         return self.verdict.final
 
 
-_HEALED_BY_TIME_OR_COPY = ("signature", "sign", "future", "old", "time", "expired")
+# Where a stateless refusal lies, in irohad's own nesting of what it validates.
+_HEALED_BY_TIME_OR_COPY = ("CreatedTime", "Signatures list")
 
 
 def never(words: Sequence[TxStatus]) -> bool:
     """Do these peers agree that the transaction can never enter a block?
 
     Two must refuse it without looking at their state, for a reason that lies in what was signed:
-    a wrong signature may be that of somebody's spoilt copy (the hash covers none), and a time
-    window may open. No other may have seen it go further.
+    a wrong signature may be that of somebody's spoilt copy (the hash covers none), a time window
+    may open, and what names another transaction is told to all that came in one call with that.
+    No other may have seen it go further.
     """
     refused = [word for word in words if word.verdict is Verdict.INVALID]
     others = {word.verdict for word in words} - {Verdict.INVALID, Verdict.UNKNOWN}
-    lasting = all(
-        not any(sign in word.text.lower() for sign in _HEALED_BY_TIME_OR_COPY) for word in refused
-    )
-    return len(refused) >= 2 and not others and lasting  # noqa: PLR2004 - one peer may lie
+    return len(refused) >= 2 and not others and all(map(_lasts, refused))  # noqa: PLR2004 - one may lie
+
+
+def _lasts(word: TxStatus) -> bool:
+    healed = any(place in word.text for place in _HEALED_BY_TIME_OR_COPY)
+    return word.tx_hash in word.text and not healed
 
 
 def disagree(words: Sequence[TxStatus]) -> bool:
@@ -269,7 +273,8 @@ class Ledger(Protocol):
 
         Returns when a peer took the call; that says nothing about their validity. Bytes already
         known to the ledger are harmless. `again`: nothing came of sending them before, so another
-        peer is given them. Raises `LedgerUnreachable`.
+        peer is given them, each batch by itself: a peer refuses a whole call for one transaction
+        in it that is malformed. Raises `LedgerUnreachable`.
         """
 
     async def statuses(self, hashes: Sequence[str]) -> Sequence[TxStatus]:
@@ -286,8 +291,9 @@ class Ledger(Protocol):
 
         Each links to the one before it and is proved as far as peers' keys are pinned; what is
         not is told as a `Doubt`, and asked of the next peer. Survives cut streams and dead
-        peers by itself; raises only `LedgerError`s that an operator must see (`QueryRefused`
-        for a missing permission).
+        peers by itself; raises only `LedgerError`s that an operator may have to see:
+        `QueryRefused` for a missing permission, `LedgerUnreachable` when for a minute or more no
+        peer has given what it was asked for, though it may answer otherwise.
         """
 
     async def signatories(self, account_id: str) -> Sequence[str] | None:

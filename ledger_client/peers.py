@@ -29,7 +29,8 @@ _OPTIONS: Final = (
     # A peer that is back must be noticed in seconds; the library's own back-off grows to minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),  # a full block
+    # A peer sends blocks of any size, and anybody with an account can make a large one.
+    ("grpc.max_receive_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),  # peers are ours, whatever the environment says of proxies
 )

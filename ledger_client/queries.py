@@ -16,23 +16,45 @@ from ledger_client.peers import Peer, PeerTrouble
 from ledger_client.proto import primitive_pb2, qry_responses_pb2, queries_pb2
 
 _COUNTER_BYTES: Final = 7  # leaves room to count in 64 bits
-_INTERNAL: Final = ("STATEFUL_INVALID", 1)
+_INTERNAL: Final = 1  # of PostgreSQL's queries
+_INTERNAL_FROM: Final = 1000  # of RocksDB's: an exception is 1001, a failed read 1010
+_ANSWERS: Final = {
+    "get_account": "account_response",
+    "get_account_assets": "account_assets_response",
+    "get_asset_info": "asset_response",
+    "get_block": "block_response",
+    "get_peers": "peers_response",
+    "get_role_permissions": "role_permissions_response",
+    "get_signatories": "signatories_response",
+}
+_Error = qry_responses_pb2.ErrorResponse
 
 
 async def answer(
     peer: Peer, query: queries_pb2.Query, *, deadline_s: float
 ) -> qry_responses_pb2.QueryResponse:
-    """One peer's answer. Raises `QueryRefused`, or `PeerTrouble` when another may know better."""
+    """One peer's answer. Raises `QueryRefused`, or `PeerTrouble` when another may know better.
+
+    A peer whose database is away answers with nothing in it: that is no empty list.
+    """
     reply = await peer.find(query, timeout=deadline_s)
     if reply is None:  # what gRPC makes of bytes that cannot be parsed
         raise PeerTrouble("unreadable reply")
-    if reply.WhichOneof("response") == "error_response":
-        error = reply.error_response
-        reason = qry_responses_pb2.ErrorResponse.Reason.Name(error.reason)
-        if (reason, error.error_code) == _INTERNAL:
-            raise PeerTrouble(f"internal error: {error.message}")
-        raise QueryRefused(reason, error.error_code, error.message)
+    told, asked = reply.WhichOneof("response"), query.payload.WhichOneof("query")
+    if told == "error_response":
+        raise _refusal(reply.error_response)
+    if asked is None or told != _ANSWERS[asked]:
+        raise PeerTrouble(f"no answer to {asked}: {told}")
     return reply
+
+
+def _refusal(error: _Error) -> QueryRefused | PeerTrouble:
+    if error.reason not in _Error.Reason.values():
+        return PeerTrouble(f"unknown error {error.reason}: {error.message}")
+    code, stateful = error.error_code, error.reason == _Error.STATEFUL_INVALID
+    if stateful and (code == _INTERNAL or code >= _INTERNAL_FROM):
+        return PeerTrouble(f"internal error {code}: {error.message}")
+    return QueryRefused(_Error.Reason.Name(error.reason), code, error.message)
 
 
 class Questions:

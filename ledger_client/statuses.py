@@ -18,6 +18,7 @@ from ledger_client.peers import Peer, Peers, PeerTrouble, reason
 from ledger_client.proto import endpoint_pb2 as pb
 
 _PAUSE_S: Final = 0.1
+_TEXT_MOST: Final = 4096  # of what a peer says; any reason is shorter
 _VERDICTS: Final = {
     pb.STATELESS_VALIDATION_FAILED: Verdict.INVALID,
     pb.STATELESS_VALIDATION_SUCCESS: Verdict.PENDING,
@@ -123,5 +124,5 @@ def _read(tx_hash: str, reply: pb.ToriiResponse | None) -> TxStatus:
         verdict=_VERDICTS.get(reply.tx_status, Verdict.UNKNOWN),
         code=reply.error_code,
         command_index=reply.failed_cmd_index,
-        text=reply.err_or_cmd_name,
+        text="".join(filter(str.isprintable, reply.err_or_cmd_name[:_TEXT_MOST])),
     )

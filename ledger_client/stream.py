@@ -11,8 +11,9 @@ silent, and says nothing of any of it. `GetBlock` tells any block by height. So:
    others or talks to no purpose, and is left. Such a stream also ends when the other calls have
    left its peer.
 4. A round that ends, for whatever reason, is followed by another after a pause, which doubles
-   until a block comes. A peer that refuses is left, and only when every peer does is it an
-   operator's matter (`QueryRefused`) and comes out.
+   until a block comes. A peer that refuses is left. Only when every peer does (`QueryRefused`),
+   or none has given what it was asked for in many rounds (`LedgerUnreachable`), it comes out:
+   if they answer otherwise, it is an operator's matter.
 5. Nothing is passed on that `trust` doubts. The doubt is, and its peer is left for the next.
 6. A round begins with the last block once more: a ledger that has another one in its place, or
    none, was rewound or is another ledger, and nothing that follows is believed.
@@ -34,6 +35,7 @@ from ledger_client.trust import Trust
 
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MOST_S: Final = 3.0
+FRUITLESS_MOST: Final = 25  # rounds, which take a minute at least
 
 
 class BlockAt(Protocol):
@@ -72,6 +74,7 @@ class BlockStream:
         """Yield every block above `last`, without gaps; ends only when the peers are closed."""
         pause_s = _PAUSE_FIRST_S
         refusals: list[QueryRefused] = []  # in a row
+        fruitless = 0  # in a row
         while not self._peers.closed:
             reader = _Round(self._peers, self._trust, self._block_at, last)
             try:
@@ -85,6 +88,9 @@ class BlockStream:
             except LedgerUnreachable:
                 if self._peers.closed:
                     return
+                fruitless = 0 if reader.was_answered else fruitless + 1
+                if fruitless >= FRUITLESS_MOST:
+                    raise
             except QueryRefused as refusal:
                 refusals.append(refusal)
                 if len(refusals) >= len(self._peers):
@@ -150,6 +156,7 @@ class _Round:
 
     def __init__(self, peers: Peers, trust: Trust, block_at: BlockAt, last: Reached) -> None:
         self.last = last
+        self.was_answered = False  # "no such block yet" is an answer
         self._peers = peers
         self._trust = trust
         self._block_at = block_at
@@ -169,6 +176,7 @@ class _Round:
 
     async def next_by_height(self, turn: int) -> Block | None:
         block = await self._block_at(self.last.height + 1, turn, self._check)
+        self.was_answered = True
         if block is not None:
             self.last = Reached(block.height, block.block_hash)
         return block

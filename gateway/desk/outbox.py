@@ -5,6 +5,7 @@ Rules:
     time alone, and another sends the same bytes: the ledger applies one hash once.
 2.  `first_sent_at` is committed before the first byte leaves, and only once a peer has answered.
     What never left within ten minutes is cancelled: then, and only then, it can never commit.
+    A restored database may know less than that: until all blocks are settled, none is cancelled.
 3.  Sent and unseen for five seconds, it is asked after. NOT_RECEIVED proves nothing (a peer's
     queue is memory), so it is sent again. Committed or rejected is the follower's to say, from a
     block. A stateless refusal is one peer's word: it is raised as a fault, and ends a submission
@@ -31,6 +32,7 @@ from gateway.desk.endings import Endings
 from gateway.desk.journal import Journal
 from gateway.desk.receipts import Receipts
 from gateway.desk.settlement import Ended
+from gateway.desk.signing import MaySign, at_once
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.meters import Meters
@@ -95,9 +97,11 @@ class Outbox:
         entropy: Entropy,
         meters: Meters,
         messages_queued: Callable[[], None] = lambda: None,
+        may_sign: MaySign = at_once,
     ) -> None:
         self._sql = sql
         self._ledger = ledger
+        self._may_sign = may_sign
         self._waiters = waiters
         self._receipts = receipts
         self._journal = journal
@@ -153,7 +157,7 @@ class Outbox:
         """Cancel what never left, then lease, ask after and send; was there anything to send?"""
         now_ms = to_ms(self._clock.now())
         (due,) = await self._sql.run(look, [now_ms])
-        if due.unsent:
+        if due.unsent and await self._may_sign(0.0):
             await self._end(due.unsent, "cancelled", never_sent=True)
         if not due.waiting or not await self._ledger_answers():
             return False
@@ -226,14 +230,11 @@ class Outbox:
 
     async def _remember(self, statuses: Iterable[TxStatus]) -> None:
         """Keep the first reason heard: the ledger tells it once, and in its backend's numbers."""
-        refused = [
-            one
-            for one in statuses
-            if one.verdict in (Verdict.INVALID, Verdict.REJECTED) and (one.code or one.text)
-        ]
+        refused = sorted(
+            (one for one in statuses if one.code or one.text), key=lambda one: one.tx_hash
+        )
         if not refused:
             return
-        refused.sort(key=lambda one: one.tx_hash)
         reasons = [
             (one.tx_hash, f"{one.code}/{one.command_index} {one.text}"[:200]) for one in refused
         ]

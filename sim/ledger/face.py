@@ -78,8 +78,9 @@ class Honest:
                 yield told(block)
 
     async def health(self) -> answers.HealthcheckData:
+        peer = self._peer
         return answers.HealthcheckData(
-            is_healthy=True, is_syncing=False, last_block_height=self._peer.height
+            is_healthy=peer.is_deciding, is_syncing=False, last_block_height=peer.height
         )
 
 

@@ -14,14 +14,12 @@ from ledger_client.proto import endpoint_pb2 as pb
 from ledger_client.proto.block_pb2 import Block
 from ledger_client.proto.transaction_pb2 import Transaction
 from sim.ledger import rules
-from sim.ledger.chain import Chain, Settings
+from sim.ledger.chain import Chain
 from sim.ledger.pool import Batch, Pool, batches
 from sim.ledger.statuses import Status, StatusBoard
 from sim.ledger.store import Place, Sealed
 
 _AT_ONCE = 8  # batches examined before others get their turn on the loop
-
-Faults = list[str | None]
 
 
 class Peer:
@@ -38,6 +36,7 @@ class Peer:
         self.number = number
         self.key = key
         self.connected = True  # to its fellows: takes part in rounds, hears of blocks
+        self.is_deciding = True  # the last round had a quorum
         self.clock: Callable[[], int] = chain.now_ms
         self._admitting: set[asyncio.Task[None]] = set()
         self._block_is_full = block_is_full
@@ -64,21 +63,39 @@ class Peer:
 
     async def _receive(self, transactions: Sequence[Transaction], pool: Pool) -> None:
         arrived = list(batches(transactions))
+        fault = await self._fault(arrived)
+        if pool is not self.pool:
+            return  # it stopped in between, and all of it is lost
+        if fault:
+            self._refuse(arrived, fault)
+            return
         decided = self.chain.store.decided([it for batch in arrived for it in batch.hashes])
-        now_ms = self.clock()
+        for batch in arrived:
+            self._admit(batch, decided)
+
+    async def _fault(self, arrived: Sequence[Batch]) -> str | None:
+        """Why none of a call is taken: the first fault of any transaction, else of any batch."""
+        now_ms, settings = self.clock(), self.chain.settings
         for count, batch in enumerate(arrived, start=1):
-            self._admit(batch, _faults(batch, now_ms, self.chain.settings), decided)
+            for tx in batch.txs:
+                why = rules.transaction_fault(tx.proto, tx.payload, now_ms, ursa=settings.ursa)
+                if why:
+                    return f"Transaction deserialization failed: hash Hash: [{tx.tx_hash}], {why}"
             if not count % _AT_ONCE:
                 await asyncio.sleep(0)
-                if pool is not self.pool:
-                    return  # it stopped in between, and the rest is lost
+        wrong = filter(None, (batch.fault(settings.block_most) for batch in arrived))
+        return next((f"Batch deserialization failed: {why}" for why in wrong), None)
 
-    def _admit(self, batch: Batch, faults: Faults, decided: set[str]) -> None:
-        fault = next(filter(None, faults), None)
-        if fault:
-            for tx, own in zip(batch.txs, faults, strict=True):
-                self.statuses.tell(Status(tx.tx_hash, pb.STATELESS_VALIDATION_FAILED, own or fault))
-            return
+    def _refuse(self, arrived: Sequence[Batch], fault: str) -> None:
+        """A call is all or nothing: one bad transaction makes its peer refuse its neighbours, too.
+
+        So does irohad's `CommandServiceTransportGrpc::ListTorii`.
+        """
+        for batch in arrived:
+            for tx_hash in batch.hashes:
+                self.statuses.tell(Status(tx_hash, pb.STATELESS_VALIDATION_FAILED, fault))
+
+    def _admit(self, batch: Batch, decided: set[str]) -> None:
         if self.pool.knows(batch) or not decided.isdisjoint(batch.hashes):
             return  # a replay: decided or about to be
         if any(self.statuses.has_ended(it) for it in batch.hashes):
@@ -144,14 +161,3 @@ class Peer:
                 yield await heard.get()
         finally:
             self._followers.discard(heard)
-
-
-def _faults(batch: Batch, now_ms: int, settings: Settings) -> Faults:
-    """For each member: why it can enter no block, or None."""
-    faults: Faults = [
-        rules.transaction_fault(tx.proto, tx.payload, now_ms, ursa=settings.ursa)
-        for tx in batch.txs
-    ]
-    if not any(faults):
-        faults[0] = batch.fault(settings.block_most)
-    return faults

@@ -52,7 +52,10 @@ class Rounds:
         """One round; the height of the block it made, if any."""
         async with self._deciding:
             voters = [peer for peer in self._named() if peer.connected]
-            if len(voters) < self._chain.majority:
+            enough = len(voters) >= self._chain.majority
+            for peer in self.peers:
+                peer.is_deciding = enough
+            if not enough:
                 return None
             taken = self._take(voters)
             sealed = await self._decide(taken, voters) if taken else None

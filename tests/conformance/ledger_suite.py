@@ -209,16 +209,27 @@ class LedgerConformance:
         forged = Signed(forged.tx_hash, forged.reduced_hash, forged.created_time, bytes(data))
         late = src.pay(dest.account, 3, at=net.now() - DAY_MS - 3_600_000)
         early = src.pay(dest.account, 4, at=net.now() + 3_600_000)
-        assert await net.settle(forged, late, early, honest) == [*[INVALID] * 3, COMMITTED]
+        for wrong in (forged, late, early):
+            assert await net.settle(wrong) == [INVALID]
+        assert await net.settle(honest) == [COMMITTED]
         told = await net.ledger.statuses([it.tx_hash for it in (forged, late, early)])
         assert all(it.text for it in told)
         assert ["too old" in told[1].text, "from future" in told[2].text] == [True, True]
         held = [it async for it in net.until(honest.tx_hash)]
-        wrong = {it.tx_hash for it in (forged, late, early)}
+        malformed = {it.tx_hash for it in (forged, late, early)}
         for block in held:
-            assert wrong.isdisjoint(block.rejected)
-            assert wrong.isdisjoint(tx.tx_hash for tx in block.transactions)
+            assert malformed.isdisjoint(block.rejected)
+            assert malformed.isdisjoint(tx.tx_hash for tx in block.transactions)
         assert await src.riel() == 999
+
+    async def test_malformed_bytes_have_their_neighbours_refused_unless_sent_again(self, net: Net):
+        src, dest = await net.opened(), await net.opened(riel=1)
+        honest = src.pay(dest.account, 1)
+        late = src.pay(dest.account, 3, at=net.now() - DAY_MS - 3_600_000)
+        assert await net.settle(honest, late) == [INVALID] * 2
+        alone = src.pay(dest.account, 5)
+        assert await net.settle(late, alone, again=True) == [INVALID, COMMITTED]
+        assert await src.riel() == 995
 
     async def test_a_strangers_signature_is_rejected(self, net: Net):
         src, dest = await net.opened(), await net.opened(riel=1)

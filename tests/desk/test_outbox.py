@@ -112,6 +112,24 @@ async def test_what_never_left_within_ten_minutes_is_cancelled_and_told(desk, sq
     assert ledger.calls == []
 
 
+async def test_nothing_is_cancelled_before_all_blocks_are_settled(desk, clock, ledger):
+    """A backup may have been made between a payment's commit and its first sending."""
+    row = await signed(desk)
+    walked = False
+
+    async def may_sign(_patience_s: float) -> bool:
+        return walked
+
+    desk.outbox._may_sign = may_sign
+    await clock.advance(11 * 60)
+    await desk.outbox.round()
+    assert ledger.calls == []
+    assert (await submission(desk, row["tx_hash"]))["state"] == "signed"
+    walked = True
+    await desk.outbox.round()
+    assert (await submission(desk, row["tx_hash"]))["state"] == "cancelled"
+
+
 async def test_what_has_left_once_is_never_cancelled_however_long_it_takes(desk, clock, ledger):
     row = await signed(desk)
     ledger.deaf = True
@@ -214,7 +232,10 @@ async def test_a_stateless_refusal_is_a_fault_and_gives_nothing_back(desk, sql, 
     assert len(await fetch(sql, MESSAGE)) == 0
 
 
-REFUSED = "Transfer: amount is not positive"
+REFUSED = "hash Hash: [{}], SignedData: [Child errors=[Transaction: [Errors=[Amount]]]]"
+SPOILT = "hash Hash: [{}], SignedData: [Child errors=[Signatures list: [Bad signature.]]]"
+TOO_OLD = "hash Hash: [{}], SignedData: [Child errors=[Transaction: [CreatedTime: [too old]]]]"
+A_NEIGHBOURS = REFUSED.format("cd" * 32)
 
 
 async def unseen(desk, clock, ledger, first: Verdict, *second: TxStatus) -> dict:
@@ -222,10 +243,12 @@ async def unseen(desk, clock, ledger, first: Verdict, *second: TxStatus) -> dict
     ledger.deaf = True
     row = await signed(desk)
     if first is Verdict.INVALID:
-        ledger.invalid[row["tx_hash"]] = REFUSED
+        ledger.invalid[row["tx_hash"]] = REFUSED.format(row["tx_hash"])
     else:
         ledger.verdicts[row["tx_hash"]] = first
-    ledger.second[row["tx_hash"]] = [replace(one, tx_hash=row["tx_hash"]) for one in second]
+    ledger.second[row["tx_hash"]] = [
+        replace(one, tx_hash=row["tx_hash"], text=one.text.format(row["tx_hash"])) for one in second
+    ]
     await desk.outbox.round()
     await clock.advance(10)
     with capture_logs() as lines:
@@ -252,8 +275,9 @@ async def test_two_peers_who_refuse_what_was_signed_end_it_and_all_is_given_back
         [],
         [says(Verdict.UNKNOWN)],
         [says(Verdict.PENDING)],
-        [says(Verdict.INVALID, "Wrongly formed signature")],
-        [says(Verdict.INVALID, "bad timestamp: too old")],
+        [says(Verdict.INVALID, SPOILT)],
+        [says(Verdict.INVALID, TOO_OLD)],
+        [says(Verdict.INVALID, A_NEIGHBOURS)],
         [says(Verdict.INVALID, REFUSED), says(Verdict.COMMITTED)],
     ],
 )
@@ -272,8 +296,8 @@ async def test_with_one_member_that_can_never_be_the_whole_batch_ends(desk, sql,
     await execute(sql, update(SUBMISSION).values(state="committed"))
     both = [row | {"tx_hash": f"{n:02}", "batch": "b", "position": n} for n in range(2)]
     await execute(sql, insert(SUBMISSION).values(both))
-    ledger.invalid["01"] = REFUSED
-    ledger.second["01"] = [TxStatus("01", Verdict.INVALID, text=REFUSED)]
+    ledger.invalid["01"] = refused = REFUSED.format("01")
+    ledger.second["01"] = [TxStatus("01", Verdict.INVALID, text=refused)]
     calls = len(ledger.calls)
     await clock.advance(80)
     await desk.outbox.round()

@@ -195,21 +195,28 @@ class SimulatedLedger:
 
     # ---- what peers are told and say
 
-    def take(self, data: Sequence[bytes]) -> None:
-        """One peer takes into its memory what it is sent, batch by batch."""
+    def take(self, data: Sequence[bytes], *, alone: bool) -> None:
+        """One peer takes into its memory what it is sent, batch by batch.
+
+        What is malformed is refused with all that came in the same call, unless each came `alone`.
+        """
         batches = defaultdict(list)
         for one in map(self._read, data):
             batches[one.batch].append(one.transaction)
-        for batch, members in batches.items():
-            if len(members) == len(batch):
+        whole = [members for batch, members in batches.items() if len(members) == len(batch)]
+        timely = [members for members in whole if self._is_timely(members[0])]
+        if alone or len(timely) == len(whole):
+            for members in timely:
                 self._take(tuple(members))
+
+    def _is_timely(self, transaction: BlockTransaction) -> bool:
+        return -FUTURE_MS < self._town.now_ms() - transaction.created_time < DAY_MS
 
     def _take(self, batch: tuple[BlockTransaction, ...]) -> None:
         first, chance, weather = batch[0], self._chance, self._town.weather
         if first.tx_hash in self._verdicts or first.tx_hash in self._queue:
             return
-        age_ms = self._town.now_ms() - first.created_time
-        if not -FUTURE_MS < age_ms < DAY_MS or chance.random() < weather.queue_lost:
+        if chance.random() < weather.queue_lost:
             return
         late = chance.random() < weather.block_late
         due_s = self._town.loop.time() + (30 * chance.random() if late else 0)
@@ -246,7 +253,7 @@ class SimulatedLedger:
         if told is None:
             told = self._lies[tx_hash, verdict] = self._chance.choice(LIES[verdict])
             self._town.note("lie", tx_hash[:8], told.value)
-        return TxStatus(tx_hash, told, code=1, text="a rule")
+        return TxStatus(tx_hash, told, code=1, text=f"hash Hash: [{tx_hash}], a rule")
 
 
 def minor_of(command: TransferAsset) -> int:

@@ -23,7 +23,7 @@ class LedgerLine:
         weather, chance = self._town.weather, self._chance
         if chance.random() < weather.submit_lost:
             raise LedgerUnreachable("lost on the way")
-        self._ledger.take(transactions)
+        self._ledger.take(transactions, alone=again)
         await self._process.moment("ledger")
         if chance.random() < weather.submit_unanswered:
             raise LedgerUnreachable("arrived, and no answer")

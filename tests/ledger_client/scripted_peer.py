@@ -53,6 +53,7 @@ class ScriptedPeer:
         self.replies: list[Any] = []  # to the next queries; then from `blocks`
         self.courses: list[list[Any]] = []  # what each next status stream says; then it waits
         self.deaf = False
+        self.takes_s = 0.0  # to answer a query
         self.refuses = False
         self.health: Any = qry_responses_pb2.HealthcheckData(is_healthy=True)
         self.sent: list[bytes] = []
@@ -133,6 +134,7 @@ class ScriptedPeer:
 
     async def _find(self, query: queries_pb2.Query, _: Any) -> Any:
         self.queries.append(query)
+        await asyncio.sleep(self.takes_s)
         if self.replies:
             return self.replies.pop(0)
         height = query.payload.get_block.height

@@ -6,8 +6,10 @@ from contextlib import aclosing
 import pytest
 from scripted_peer import BREAKS, ENDS, UNREADABLE, ScriptedPeer, block, refusal
 
-from ledger_client.ledger import QueryRefused, Reached
+from ledger_client.ledger import LedgerUnreachable, QueryRefused, Reached
 from ledger_client.proto.qry_responses_pb2 import BlockQueryResponse
+from ledger_client.proto.transaction_pb2 import Transaction
+from ledger_client.stream import FRUITLESS_MOST
 
 SOON = {"quiet_s": 0.05}
 
@@ -20,6 +22,13 @@ async def take(blocks, count: int) -> list[int]:
     return heights
 
 
+def large(count: int) -> Transaction:
+    detail = {"account_id": "a@bank", "key": "k", "value": "v" * count}
+    made = Transaction()
+    made.payload.reduced_payload.commands.add(set_account_detail=detail)
+    return made
+
+
 async def listening(peer: ScriptedPeer) -> None:
     async with asyncio.timeout(5):
         while not peer.listeners:
@@ -30,6 +39,30 @@ async def test_what_is_there_already_is_fetched_by_height(peers, client_of):
     peers[0].blocks = [block(height) for height in range(1, 6)]
     async with aclosing(client_of(*peers).blocks(Reached(2))) as blocks:
         assert await take(blocks, 3) == [3, 4, 5]
+
+
+async def test_a_block_of_many_megabytes_is_read(peers, client_of):
+    peers[0].blocks = [block(1, transactions=[large(5_000_000)] * 14)]
+    async with aclosing(client_of(peers[0]).blocks(Reached(0))) as blocks:
+        assert await take(blocks, 1) == [1]
+
+
+async def test_a_block_that_takes_long_is_given_ever_more_time(peers, client_of):
+    peers[0].blocks = [block(1), block(2)]
+    peers[0].takes_s = 0.3
+    async with aclosing(client_of(peers[0], deadline_s=0.1).blocks(Reached(0))) as blocks:
+        assert await take(blocks, 2) == [1, 2]
+
+
+async def test_when_no_peer_gives_a_block_for_long_it_comes_out(peers, client_of):
+    for peer in peers:
+        peer.replies = [UNREADABLE] * (FRUITLESS_MOST + 1)
+    with pytest.raises(LedgerUnreachable, match="unreadable"):
+        await take(client_of(*peers).blocks(Reached(0)), 1)
+    peers[0].commit(block(1))
+    peers[0].replies.clear()
+    async with aclosing(client_of(*peers).blocks(Reached(0))) as blocks:
+        assert await take(blocks, 1) == [1]
 
 
 async def test_then_each_new_block_comes_by_the_stream(peers, client_of):

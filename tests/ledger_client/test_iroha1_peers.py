@@ -55,6 +55,13 @@ async def test_transactions_go_to_the_first_peer_in_chunks_byte_for_byte(peers, 
     assert peers[1].sent == []
 
 
+async def test_what_is_sent_again_goes_to_the_next_peer_each_in_a_call_of_its_own(peers, client_of):
+    stored = signed(3)
+    await client_of(*peers).submit(stored, again=True)
+    assert [members([body]) for body in peers[1].sent] == [[one] for one in stored]
+    assert peers[0].sent == []
+
+
 async def test_nothing_to_send_calls_nobody(client_of):
     await client_of(NOBODY).submit([])
     assert await client_of(NOBODY).statuses([]) == []
@@ -215,7 +222,20 @@ async def test_signatories_are_lower_case_and_none_without_an_account(peers, cli
         assert await client.signatories("a@bank") is None
 
 
-@pytest.mark.parametrize("reply", [UNREADABLE, refusal("STATEFUL_INVALID", 1, "internal")])
+UNKNOWN_REASON = QueryResponse(error_response={"reason": 42, "message": "of a later release"})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        UNREADABLE,
+        QueryResponse(),  # its database is away
+        QueryResponse(signatories_response={"keys": []}),
+        UNKNOWN_REASON,
+        refusal("STATEFUL_INVALID", 1, "internal"),
+        refusal("STATEFUL_INVALID", 1001, "exception"),
+    ],
+)
 async def test_a_reply_that_says_the_peer_is_ill_is_asked_elsewhere(peers, client_of, reply):
     peers[0].replies = [reply]
     peers[1].replies = [balances(khr="1")]
@@ -238,13 +258,13 @@ async def test_a_refusal_is_an_answer_and_carries_the_ledgers_own_words(peers, c
     [
         (HealthcheckData(is_healthy=True), True),
         (HealthcheckData(), True),
-        (HealthcheckData(is_healthy=False), False),
+        (HealthcheckData(is_healthy=False), True),  # busy, or without a quorum
         (grpc.StatusCode.UNIMPLEMENTED, True),
         (grpc.StatusCode.UNAVAILABLE, False),
         (UNREADABLE, False),
     ],
 )
-async def test_health_is_what_a_peer_says(peers, client_of, health, healthy):
+async def test_a_peer_that_answers_is_there_however_it_feels(peers, client_of, health, healthy):
     peers[0].health = health
     assert await client_of(peers[0]).healthy() is healthy
 

@@ -12,7 +12,18 @@ from ledger_client.ledger import LedgerUnreachable, TxStatus, Verdict, disagree,
 from ledger_client.proto.endpoint_pb2 import ToriiResponse
 
 HASH = "ab" * 32
-WORDS = st.lists(st.sampled_from(Verdict).map(lambda verdict: TxStatus(HASH, verdict)), max_size=5)
+REFUSED = "Transaction deserialization failed: hash Hash: [{}], SignedData: [Child errors=[{}]]"
+LASTS = REFUSED.format(HASH, "Transaction: [Child errors=[Command #1: [Child errors=[…]]]]")
+HEALS = (
+    "",
+    LASTS.replace(HASH, "cd" * 32),  # told to the neighbours of what is malformed
+    REFUSED.format(HASH, "Transaction: [Child errors=[CreatedTime: [Errors=[too old]]]]"),
+    REFUSED.format(HASH, "Signatures list: [Errors=[Signatures are empty.]]"),
+    "Batch deserialization failed: Batch validation failed: a member is listed twice",
+)
+WORDS = st.lists(
+    st.sampled_from(Verdict).map(lambda verdict: TxStatus(HASH, verdict, text=LASTS)), max_size=5
+)
 
 
 def word(status: str, text: str = "", code: int = 0) -> ToriiResponse:
@@ -60,6 +71,15 @@ async def test_a_stream_that_ends_early_is_opened_again_and_repeats_are_not_told
     assert seen == [Verdict.PENDING, Verdict.COMMITTED]
 
 
+async def test_a_reason_holds_nothing_that_a_database_or_a_terminal_would_choke_on(
+    peers, client_of
+):
+    peers[0].statuses[HASH] = word("STATELESS_VALIDATION_FAILED", "a\0b\x1b[2J\n" + "c" * 9000)
+    (told,) = await client_of(peers[0]).statuses([HASH])
+    assert told.text.startswith("ab[2Jccc")
+    assert len(told.text) < 4097
+
+
 async def test_a_broken_stream_goes_on_at_the_next_peer(peers, client_of):
     peers[0].refuses = True
     peers[1].courses = [[word("COMMITTED")]]
@@ -85,6 +105,13 @@ def test_nothing_is_given_up_that_may_still_commit(words):
         Verdict.INVALID, Verdict.UNKNOWN,
     }  # fmt: skip
     assert never(words) is dead
+
+
+@pytest.mark.parametrize("text", HEALS)
+def test_what_time_or_another_copy_may_heal_is_not_given_up(text):
+    lasts, heals = (TxStatus(HASH, Verdict.INVALID, text=it) for it in (LASTS, text))
+    assert never([lasts, lasts])
+    assert not never([lasts, lasts, heals])
 
 
 @given(WORDS)

@@ -147,13 +147,24 @@ async def test_a_peer_that_found_bytes_malformed_takes_them_only_after_it_forgot
         assert await again.settle(early) == ["COMMITTED"]
 
 
+async def test_one_malformed_transaction_has_its_whole_call_refused(bank: Town):
+    before, after = bank.pay(ALICE, BOB, "1"), bank.pay(ALICE, BOB, "2")
+    wrong = changed(bank, amount="0")
+    assert await bank.settle(before, wrong, after) == [FAILED] * 3
+    told = {(await bank.told(it)).err_or_cmd_name for it in (before, wrong, after)}
+    assert len(told) == 1
+    assert f"hash Hash: [{wrong.tx_hash}], SignedData" in told.pop()
+    assert await bank.settle(before) == [FAILED]  # this peer has said its word on it
+
+
 async def test_a_badly_signed_copy_hides_a_commit_until_the_peer_forgets(tmp_path):
     async with town(tmp_path) as bank:
         await bank.people(ALICE, BOB)
         payment = bank.pay(ALICE, BOB, "1")
         copy = Transaction.FromString(payment.data)
         copy.signatures[0].signature = "ab" * 64
-        await bank.send(payment, copy)
+        await bank.send(payment)
+        await bank.send(copy)
         await bank.server.round()
         assert await bank.status(payment) == FAILED
         assert await bank.riel(BOB) == 1001
@@ -197,6 +208,7 @@ async def test_a_fault_is_told_as_a_peer_words_it(bank: Town):
     wrong = changed(bank, amount="0", dest_account_id="bob")
     await bank.send(wrong)
     assert (await bank.told(wrong)).err_or_cmd_name == (
+        f"Transaction deserialization failed: hash Hash: [{wrong.tx_hash}], "
         "SignedData: [Child errors=[Transaction: [Child errors=[Command #1: [Child errors=["
         "TransferAsset: [Child errors=[AccountId: [Errors=[passed value: 'bob' does not match regex"
         r" '[a-z_0-9]{1,32}\@([a-zA-Z]([a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?\.)*"
