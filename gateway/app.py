@@ -132,17 +132,6 @@ class Gateway:
         self.receipts = receipts = Receipts(
             self.texts, self.limits, self.banks, settings.service_code, self.terms
         )
-        self.outbox = Outbox(
-            world.sql,
-            world.ledger,
-            self.waiters,
-            receipts,
-            journal=self.journal,
-            clock=world.clock,
-            entropy=world.entropy,
-            meters=self.meters,
-            messages_queued=self.sender.poke,
-        )
         self.follower = Follower(
             world.sql,
             world.ledger,
@@ -157,6 +146,18 @@ class Gateway:
             begin=trusted_block(settings),
             is_last=world.is_last,
             no_op=self.bank.no_op,
+        )
+        self.outbox = Outbox(
+            world.sql,
+            world.ledger,
+            self.waiters,
+            receipts,
+            journal=self.journal,
+            clock=world.clock,
+            entropy=world.entropy,
+            meters=self.meters,
+            messages_queued=self.sender.poke,
+            may_sign=self.follower.walked,
         )
 
     def _build_desk(self) -> None:
@@ -223,6 +224,7 @@ class Gateway:
             banks=self.banks,
             maker=Maker(self.bank, self.vault, world.entropy, self.terms),
             may_sign=self.follower.walked,
+            settled=lambda: self.follower.settled,
         )
         self.returns = Returns(
             world.sql,
@@ -249,6 +251,7 @@ class Gateway:
             queued=self.sender.poke,
             clock=world.clock,
             entropy=world.entropy,
+            may_sign=self.follower.walked,
         )
         self.reads = Reads(
             world.sql,

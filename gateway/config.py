@@ -80,7 +80,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
     database_url: DatabaseUrl = _row(
-        "sqlite:///.state/gateway.db", "sqlite:///PATH, or postgresql://… in production"
+        "sqlite:///.state/gateway.db",
+        "sqlite:///PATH, or postgresql://… in production; a standby that may take over must be"
+        " synchronous, or what it lacks is written again from blocks and the rest is lost",
     )
     database_connections: int = _row(
         4, "PostgreSQL connections (and threads) of one process", ge=1, le=64

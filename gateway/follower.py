@@ -11,7 +11,9 @@ payment of its row.
 
 A database may have been restored from a backup, and then it lacks what was paid since: nothing is
 signed in this process until it has been seen that all blocks of the ledger are settled (`walked`).
-Nor is it while the last settled block is gone from the ledger, which then is another one.
+Nor is it while the last settled block is gone from the ledger, which then is another one, nor when
+the database knows of fewer blocks than this process has seen settled in it: a standby that lacked
+the last commits has taken over, or a backup was restored beside us, and all begins anew.
 
 An idle ledger makes no blocks, and without blocks nothing expires: while something is overdue, a
 transaction that does nothing is sent now and then.
@@ -37,7 +39,15 @@ from gateway.desk.times import from_ms, to_ms
 from gateway.desk.waiters import Waiters
 from gateway.meters import Meters
 from gateway.stores.sql import Sql, StoreUnavailable
-from ledger_client.ledger import Block, Doubt, Ledger, LedgerError, QueryRefused, Reached
+from ledger_client.ledger import (
+    Block,
+    Doubt,
+    Ledger,
+    LedgerError,
+    LedgerUnreachable,
+    QueryRefused,
+    Reached,
+)
 from menus.limits import business_day
 
 LOG = logs.get("follower")
@@ -51,7 +61,7 @@ REFUSED_HINT: Final = (
     "GATEWAY_OPENER_KEY_FILE must be a key of opener@GATEWAY_BANK_DOMAIN on this ledger, "
     "and that account may read blocks"
 )
-
+NO_BLOCK_HINT: Final = "peers of GATEWAY_LEDGER_PEERS answer, but give no block in a minute"
 GONE_HINT: Final = (
     "no payment is signed until GATEWAY_LEDGER_PEERS lead to a ledger with this block; where none "
     "has been settled yet, GATEWAY_LEDGER_TRUSTED_BLOCK must be a block of it"
@@ -101,6 +111,8 @@ class Follower:
         if is_last is None:
             self._walked.set()
             self._restored = False
+        self.settled = 0  # the highest block that we know to be settled
+        self._up = True  # the ledger, as far as anybody has been told
         self._heard_at: datetime | None = None
         self._pause_s = RETRY_S  # doubled by each fault in a row
 
@@ -130,17 +142,16 @@ class Follower:
 
     async def _listen(self) -> None:
         """An idle ledger makes no blocks: ask it now and then whether it is there."""
-        up = True  # as far as anybody has been told
         while True:
             answers = await self._ledger.healthy()
             if answers:
                 self._heard_at = self._clock.now()
             self._meters.ledger_up.set(int(answers))
-            if answers and not up:
+            if answers and not self._up:
                 LOG.warning("the ledger answers again")
-            elif up and not answers:
+            elif self._up and not answers:
                 LOG.warning("the ledger does not answer", hint="see GATEWAY_LEDGER_PEERS")
-            up = answers
+            self._up = answers
             await self._clock.sleep(HEARTBEAT_S)
 
     async def _walk(self) -> None:
@@ -183,6 +194,10 @@ class Follower:
             except StoreUnavailable as error:
                 LOG.warning("blocks wait for the database", error=error)
                 self._pause_s = RETRY_S
+            except LedgerUnreachable as error:
+                if self._up:  # else it has been told
+                    why = str(error)[:200]
+                    self._fault("blocks cannot be followed", said=why, hint=NO_BLOCK_HINT)
             except QueryRefused as error:
                 said = {"reason": error.reason, "code": error.code, "said": str(error)[:200]}
                 self._fault("blocks cannot be followed", **said, hint=REFUSED_HINT)
@@ -193,6 +208,9 @@ class Follower:
 
     async def _follow(self) -> None:
         (cursor,) = await self._sql.run(start_cursor, [self._begin])
+        if cursor.height < self.settled:
+            self._begin_anew(cursor.height)
+        self.settled = cursor.height
         if self._heard_at is None and cursor.block_time:
             self._heard_at = from_ms(cursor.block_time)
         last = Reached(cursor.height, cursor.block_hash)
@@ -201,6 +219,13 @@ class Follower:
                 self._doubt(found)
             elif not await self._settle(found):
                 return  # from the cursor again
+
+    def _begin_anew(self, height: int) -> None:
+        """The database went back: what it lost is written again from blocks, and nothing signed."""
+        self._fault("the database went back", from_height=self.settled, to_height=height)
+        if self._is_last is not None:
+            self._restored = True
+            self._walked.clear()
 
     def _doubt(self, doubt: Doubt) -> None:
         """A peer lies, or is of another ledger: nothing of it is settled; somebody must look."""
@@ -228,6 +253,7 @@ class Follower:
             return False
         self._heard_at = self._clock.now()
         self._pause_s = RETRY_S
+        self.settled = max(self.settled, block.height)
         for transaction in block.transactions:
             self._waiters.wake(transaction.tx_hash, "committed")
         for tx_hash in block.rejected:

@@ -5,7 +5,8 @@
 2.  Giving back is an ordinary payment whose intent is the dispute's id (`transfers.give_back`), so
     that agreeing twice pays once. The commit that stores it answers the dispute.
 3.  Refusing takes no PIN, for nothing moves. The payer is told, in the same commit.
-4.  What is due (`run`): a hold ends after its time, a dispute after its own.
+4.  What is due (`run`): a hold ends after its time, a dispute after its own; not before all blocks
+    are settled, for one of them may answer it.
 
 Nobody decides for the receiver: a stranger's word that something was a mistake moves no money.
 """
@@ -23,6 +24,7 @@ from gateway.desk.dispute_commits import DUE_MOST, Commits, No, Refusal, Wish, l
 from gateway.desk.journal import Journal
 from gateway.desk.pins import Opened
 from gateway.desk.receipts import Receipts
+from gateway.desk.signing import MaySign, at_once
 from gateway.desk.times import to_ms
 from gateway.desk.transfers import OpensKeys
 from gateway.origin import Origin
@@ -59,8 +61,10 @@ class Disputes:
         queued: Callable[[], None],
         clock: Clock,
         entropy: Entropy,
+        may_sign: MaySign = at_once,
     ) -> None:
         self._sql = sql
+        self._may_sign = may_sign
         self._guard = guard
         self._queued = queued
         self._clock = clock
@@ -102,7 +106,7 @@ class Disputes:
         """End holds and disputes when their time is over, until cancelled."""
         while True:
             try:
-                while await self.end_due() == DUE_MOST:
+                while await self._may_sign(EVERY_S) and await self.end_due() == DUE_MOST:
                     pass
             except StoreUnavailable as error:
                 LOG.warning("disputes that are over wait", error=error)

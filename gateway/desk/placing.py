@@ -24,9 +24,10 @@ from gateway.desk.listings import Banks
 from gateway.desk.locks import lock_wallets
 from gateway.desk.making import NumberTaken, as_row, store_made, wallets_before
 from gateway.desk.reservations import GuardFailed, Order, reserve
+from gateway.desk.signing import went_back
 from gateway.desk.times import to_ms
 from gateway.desk.unclaimed import NOT_TAKEN, Terms
-from menus.effects import JustOpening, Unavailable
+from menus.effects import JustOpening, Unavailable, Unconfirmed
 from menus.kinds import Currency, masked_name
 from menus.limits import business_day
 
@@ -48,6 +49,9 @@ class Seen:
 
 class RefTaken:
     """Another payment has this ref: sign again with another."""
+
+
+Placed = Payment | Refusal | RefTaken | Unconfirmed
 
 
 def look(
@@ -94,8 +98,14 @@ def place(
     *,
     journal: Journal,
     terms: Terms = NOT_TAKEN,
-) -> list[Payment | Refusal | RefTaken]:
-    """Store the orders that may be, all or one by one; at most one of each sender."""
+    seen: int = 0,
+) -> list[Placed]:
+    """Store the orders that may be, all or one by one; at most one of each sender.
+
+    None, when the database knows of fewer blocks than were `seen` settled in it.
+    """
+    if went_back(connection, seen):
+        return [Unconfirmed() for _ in orders]
     storing = partial(_place, limits, banks, connection, journal=journal, terms=terms)
     if len({order.day for order in orders}) > 1:  # midnight: each counts on its own day
         return [_place_alone(connection, storing, order) for order in orders]
@@ -108,9 +118,9 @@ def place(
 
 def _place_alone(
     connection: Connection,
-    storing: Callable[[Sequence[Order]], list[Payment | Refusal | RefTaken]],
+    storing: Callable[[Sequence[Order]], list[Placed]],
     order: Order,
-) -> Payment | Refusal | RefTaken:
+) -> Placed:
     try:
         with connection.begin_nested():
             return storing([order])[0]
@@ -131,7 +141,7 @@ def _place(
     *,
     journal: Journal,
     terms: Terms,
-) -> list[Payment | Refusal | RefTaken]:
+) -> list[Placed]:
     lock_wallets(
         connection,
         [account for order in orders for account in (order.src_account, order.want.dest_account)],
@@ -139,7 +149,7 @@ def _place(
     now_ms = max(order.at_ms for order in orders)
     day = orders[0].day  # and that of all
     books = _books_of(limits, now_ms, day, connection, [order.want for order in orders])
-    results: list[Payment | Refusal | RefTaken] = []
+    results: list[Placed] = []
     accepted: list[Order] = []
     for order in orders:
         answer = _paid(books, order.want) or _refused(books, banks, order, terms)

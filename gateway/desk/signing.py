@@ -1,16 +1,24 @@
-"""What a payment asks of the ledger, and the ref that makes it one of its kind. Pure."""
+"""What a payment asks of the ledger, the ref that makes it one of its kind, and when it may be.
+
+Pure, but for one look at how far blocks are settled.
+"""
 
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from sqlalchemy import Connection, select
+
 from gateway.clock import Entropy
 from gateway.desk.amounts import Assets, to_decimal
 from gateway.desk.checks import Want
+from gateway.stores.tables import Cursor, table_of
 from ledger_client.ledger import TransferAsset
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read out over a phone
 _DESCRIBED: Final = re.compile(rf"([{_CROCKFORD}]{{8}})(?: ACC (.+))?").fullmatch
+
+_SETTLED: Final = select(table_of(Cursor).c.height)
 
 MaySign = Callable[[float], Awaitable[bool]]
 """May anything be signed yet? Waits so many seconds for it (`Follower.walked`)."""
@@ -19,6 +27,15 @@ MaySign = Callable[[float], Awaitable[bool]]
 async def at_once(_patience_s: float) -> bool:
     """Signing waits for nothing."""
     return True
+
+
+def went_back(connection: Connection, seen: int) -> bool:
+    """Does this database know of fewer blocks than this process has `seen` settled in it?
+
+    A standby took over that lacked the last commits, or a backup was restored beside us: what was
+    paid since is not known here, nor what of the limits is used.
+    """
+    return bool(seen) and (connection.execute(_SETTLED).scalar() or 0) < seen
 
 
 def fresh_ref(entropy: Entropy) -> str:

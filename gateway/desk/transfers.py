@@ -20,6 +20,7 @@ Must not be cancelled half-way: a call goes on by itself, and one turn that asks
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
@@ -35,7 +36,7 @@ from gateway.desk.limits import Limits
 from gateway.desk.listings import SETTLEMENT, Banks
 from gateway.desk.making import Maker
 from gateway.desk.pins import Opened
-from gateway.desk.placing import RefTaken, Seen, look, place
+from gateway.desk.placing import Placed, RefTaken, Seen, look, place
 from gateway.desk.reservations import Order
 from gateway.desk.signing import MaySign, at_once, command_of, fresh_ref
 from gateway.desk.times import to_ms
@@ -103,7 +104,9 @@ class Transfers:
         banks: Banks = Banks(),  # noqa: B008 - frozen
         maker: Maker | None = None,
         may_sign: MaySign = at_once,
+        settled: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`settled`: the height of the last block that this process has seen settled."""
         self._may_sign = may_sign
         self._maker = maker
         terms = maker.terms if maker else NOT_TAKEN
@@ -119,9 +122,9 @@ class Transfers:
                 partial(look, limits, clock.now(), banks=banks, terms=terms), wants
             )
         )
-        self._place: Batcher[Order, Payment | Refusal | RefTaken] = Batcher(
+        self._place: Batcher[Order, Placed] = Batcher(
             lambda orders: sql.run(
-                partial(place, limits, banks, journal=journal, terms=terms), orders
+                partial(place, limits, banks, journal=journal, terms=terms, seen=settled()), orders
             ),
             key=lambda order: order.src_account,
         )
@@ -211,9 +214,7 @@ class Transfers:
             signed, opening = build(creator, commands, at_ms, key=key), None
         return Order(want, ref, src_account, key_version, signed, at_ms, opening)
 
-    async def _commit(
-        self, order: Order, origin: Origin
-    ) -> Payment | Refusal | RefTaken | Unconfirmed:
+    async def _commit(self, order: Order, origin: Origin) -> Placed:
         """Place the order; when the fate of a commit is unknown, again, until it is known."""
         unknown = False
         while True:

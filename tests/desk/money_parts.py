@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -228,6 +228,7 @@ class Desk:
         any_pin: bool = False,
         banks: Banks = Banks(),  # noqa: B008 - frozen
         maker: Maker | None = None,
+        is_last: Callable[[Reached], Awaitable[bool]] | None = None,
     ) -> None:
         self.sql, self.ledger, self.clock = sql, ledger, clock
         self.limits = limits or LIMITS
@@ -236,6 +237,16 @@ class Desk:
         terms = maker.terms if maker else Terms()
         self.receipts = Receipts(TEXTS, self.limits, banks, "*855#", terms)
         self.journal = make_journal()
+        self.follower = Follower(
+            sql,
+            ledger,
+            self.waiters,
+            self.receipts,
+            journal=self.journal,
+            clock=clock,
+            meters=self.meters,
+            is_last=is_last,
+        )
         self.outbox = Outbox(
             sql,
             ledger,
@@ -245,15 +256,7 @@ class Desk:
             clock=clock,
             entropy=seeded(f"{seed}/outbox"),
             meters=self.meters,
-        )
-        self.follower = Follower(
-            sql,
-            ledger,
-            self.waiters,
-            self.receipts,
-            journal=self.journal,
-            clock=clock,
-            meters=self.meters,
+            may_sign=self.follower.walked,
         )
         self.pins = AnyPin() if any_pin else make_guard(sql, clock)
         self.transfers = Transfers(
@@ -267,6 +270,8 @@ class Desk:
             entropy=seeded(f"{seed}/refs"),
             banks=banks,
             maker=maker,
+            may_sign=self.follower.walked,
+            settled=lambda: self.follower.settled,
         )
         self.reads = Reads(sql, self.limits, clock, lambda: self.follower.stale_since, banks)
         self._turn, self._seed = 0, seed

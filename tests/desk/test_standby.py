@@ -1,0 +1,81 @@
+"""The database goes back while we run: a standby that lacked its last commits took over."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from money_parts import (
+    DARA,
+    THIDA,
+    TRANSFER,
+    Desk,
+    MemoryLedger,
+    account,
+    counters,
+    eventually,
+    fetch,
+    khr,
+    person,
+)
+
+from gateway.desk.blocks import start_cursor
+from gateway.stores.runners import open_sql
+from ledger_client.ledger import Reached
+from menus.effects import InProgress, Unconfirmed
+
+
+async def is_last(_last: Reached) -> bool:
+    return True
+
+
+@pytest.fixture
+async def desk(sqlite_url, clock) -> AsyncIterator[Desk]:
+    sql, ledger = open_sql(sqlite_url), MemoryLedger(auto=False)
+    await person(sql, DARA, ledger, riel=3_000_000, tier="basic")
+    await person(sql, THIDA, ledger, riel=50_000)
+    await sql.run(start_cursor, [Reached(0)])
+    yield Desk(sql, ledger, clock, any_pin=True, is_last=is_last)
+    await sql.close()
+
+
+def copy(source: Path, to: Path) -> None:
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(to, timeout=5)) as other:
+        one.backup(other)
+
+
+async def test_nothing_is_signed_until_what_was_lost_is_written_again(desk, sqlite_url, clock):
+    primary = Path(sqlite_url.removeprefix("sqlite:///"))
+    standby = primary.with_name("standby.db")
+    follower = desk.follower
+
+    async def lost_is_back() -> bool:
+        await clock.advance(0.1)
+        return bool(await fetch(desk.sql, TRANSFER)) and await follower.walked(0.0)
+
+    async def is_settled() -> bool:
+        return follower.settled == 1
+
+    running = asyncio.ensure_future(follower.run())
+    try:
+        await eventually(lambda: follower.walked(0.0))
+        copy(primary, standby)
+        lost = await desk.pay(DARA, THIDA, khr(1_000_000), wait_s=0.001)
+        await desk.outbox.round()
+        desk.ledger.block()
+        await eventually(is_settled)
+        copy(standby, primary)
+        assert await fetch(desk.sql, TRANSFER) == []
+        assert await desk.pay(DARA, THIDA, khr(1_000_000), wait_s=0.001) == Unconfirmed()
+        desk.ledger.block()
+        await eventually(lost_is_back)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(lost, InProgress)
+    (row,) = await fetch(desk.sql, TRANSFER)
+    assert (row["ref"], row["state"]) == (lost.ref, "committed")
+    assert desk.ledger.held[account(THIDA), "khr#nbc"] == 1_050_000
+    assert (1_000_000, 1) in (await counters(desk.sql, DARA)).values()
