@@ -153,7 +153,8 @@ _COUNTERS = select(
     _COUNTER.c.count,
 ).where(
     _COUNTER.c.account_id.in_(select(listed("accounts").c.value)),
-    _COUNTER.c.period.in_((bindparam("day"), bindparam("month"))),
+    # An expression, or SQLite would read everybody's counters of these periods.
+    (_COUNTER.c.period + "").in_((bindparam("day"), bindparam("month"))),
 )
 _payments = select(*(_TRANSFER.c[name] for name in Payment._fields))
 

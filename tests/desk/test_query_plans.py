@@ -1,0 +1,86 @@
+"""What a statement reads does not grow with the bank, nor with one customer's history.
+
+SQLite keeps no statistics here: it takes the index that looks narrowest by its columns alone, and a
+state looks as narrow as an account. So its plans are the same at every size, and are read here from
+an empty database. PostgreSQL counts its rows and decides by them.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import CompoundSelect, Delete, Select, Update
+from sqlalchemy.dialects import sqlite
+
+from gateway import sender
+from gateway.desk import (
+    books,
+    chain,
+    disputable,
+    last_payment,
+    reads,
+)
+from gateway.stores.dialects import Prepared
+
+Statement = Select | CompoundSelect | Update | Delete
+
+OF_SENDER = "transfer USING INDEX transfer_of_sender_in_state (src_account=? AND state=?"
+EXPECTED = {
+    "a turn": (reads._KNOWN, "wallet USING INDEX wallet_of_number (msisdn=?)"),
+    "a turn's last payments": (reads._KNOWN, OF_SENDER),
+    "a turn's disputes": (
+        reads._KNOWN,
+        "dispute USING INDEX dispute_open (dest_account=?)",
+    ),
+    "a payment's counters": (
+        books._COUNTERS,
+        "counter USING INDEX sqlite_autoindex_counter_1 (account_id=?)",
+    ),
+    "a payment's chain": (chain._COUNTED, "counter USING INDEX sqlite_autoindex_counter_1"),
+    "a payment again": (books._RECENT, OF_SENDER),
+    "a turn that paid": (books._PAID, "transfer USING INDEX transfer_of_turn (turn_key=?)"),
+    "the last payment made": (
+        last_payment._OUT,
+        "transfer USING INDEX transfer_of_sender (src_account=?)",
+    ),
+    "the last one received": (
+        last_payment._IN,
+        "receipt USING INDEX receipt_of_account (account_id=?)",
+    ),
+    "the latest that may be asked back": (
+        disputable._LATEST_DISPUTABLE,
+        f"{OF_SENDER} AND created_at>?)",
+    ),
+    "SMS to send": (
+        sender._DUE,
+        "message USING INDEX message_due (state=? AND next_try_at<?)",
+    ),
+}
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    yield connection
+    connection.close()
+
+
+def plan(database: sqlite3.Connection, statement: Statement | Prepared) -> list[str]:
+    """How SQLite would go about it, table by table."""
+    asked = statement._select if isinstance(statement, Prepared) else statement
+    compiled = asked.compile(dialect=sqlite.dialect())
+    given = {name: "[]" for name, bind in compiled.binds.items() if bind.required}
+    made = compiled.construct_expanded_state(given)
+    said = f"EXPLAIN QUERY PLAN {made.statement}"
+    steps = (row[3] for row in database.execute(said, made.positional_parameters))
+    return [step for step in steps if step.startswith(("SCAN", "SEARCH"))]
+
+
+@pytest.mark.parametrize(
+    ("statement", "through"), EXPECTED.values(), ids=[name.replace(" ", "_") for name in EXPECTED]
+)
+def test_a_hot_statement_goes_through_its_own_index(
+    database: sqlite3.Connection, statement: Statement | Prepared, through: str
+):
+    steps = plan(database, statement)
+    assert any(through in step for step in steps), steps
