@@ -25,7 +25,9 @@ HOUR_MS: Final = 60 * 60 * 1000
 
 _heard, _challenge = table_of(Heard), table_of(ChallengeRow)
 _KNOWN: Final = select(_heard.c.carrier, _heard.c.message_id).where(
-    _heard.c.message_id.in_(select(listed("messages").c.value)), _heard.c.leased_until == 0
+    _heard.c.carrier.in_(select(listed("carriers").c.value)),
+    _heard.c.message_id.in_(select(listed("messages").c.value)),
+    _heard.c.leased_until == 0,
 )
 _one = (_heard.c.carrier == bindparam("b_carrier")) & (_heard.c.message_id == bindparam("b_id"))
 _LEASED: Final = select(_heard.c.leased_until).where(_one, _heard.c.leased_until > 0)
@@ -125,7 +127,10 @@ def number_of(done: Done) -> str:
 
 def known(connection: Connection, messages: Sequence[SmsMo]) -> Sequence[bool]:
     """Were these acted upon before?"""
-    asked = {"messages": in_list({mo.message_id for mo in messages})}
+    asked = {
+        "carriers": in_list({mo.carrier for mo in messages}),
+        "messages": in_list({mo.message_id for mo in messages}),
+    }
     rows = {(row.carrier, row.message_id) for row in connection.execute(_KNOWN, asked)}
     return [(mo.carrier, mo.message_id) in rows for mo in messages]
 

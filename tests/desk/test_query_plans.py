@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import CompoundSelect, Delete, Select, Update
 from sqlalchemy.dialects import sqlite
 
-from gateway import sender
+from gateway import inbox_rows, sender
 from gateway.desk import (
     books,
     chain,
@@ -50,6 +50,10 @@ EXPECTED = {
     "the latest that may be asked back": (
         disputable._LATEST_DISPUTABLE,
         f"{OF_SENDER} AND created_at>?)",
+    ),
+    "an SMS heard before": (
+        inbox_rows._KNOWN,
+        "heard USING INDEX sqlite_autoindex_heard_1 (carrier=? AND message_id=?)",
     ),
     "SMS to send": (
         sender._DUE,
