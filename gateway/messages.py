@@ -134,7 +134,8 @@ _WITHDRAW = (
             )
         ),
         _message.c.kind == "invitation",
-        _message.c.state == "queued",
+        # An expression, or SQLite would read all that waits for the carrier.
+        _message.c.state + "" == "queued",
     )
     .values(state="dropped", text="", next_try_at=bindparam("now", type_=BigInteger))
 )

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import CompoundSelect, Delete, Select, Update
 from sqlalchemy.dialects import sqlite
 
-from gateway import inbox_rows, sender
+from gateway import inbox_rows, messages, sender
 from gateway.desk import (
     books,
     chain,
@@ -50,6 +50,10 @@ EXPECTED = {
     "the latest that may be asked back": (
         disputable._LATEST_DISPUTABLE,
         f"{OF_SENDER} AND created_at>?)",
+    ),
+    "a claim's invitations": (
+        messages._WITHDRAW,
+        "message USING INDEX message_of_number (msisdn=?)",
     ),
     "an SMS heard before": (
         inbox_rows._KNOWN,
