@@ -15,7 +15,17 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Row, bindparam, literal_column, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    literal_column,
+    not_,
+    select,
+    update,
+)
 
 from gateway import logs
 from gateway.clock import Clock
@@ -74,12 +84,15 @@ _waits = (
     _WALLET.c.claim == "waiting",
     _WALLET.c.state == "open",
 )
+# Spelt as the index of what is untold has it: to SQLite `told = 0` would be something else.
+_is_untold: ColumnElement[bool] = not_(literal_column("unclaimed.told"))
+# In the order of that index.
 _UNTOLD = (
-    select(_WALLET.c.account_id)
+    select(_UNCLAIMED.c.account_id)
     .distinct()
-    .join(_UNCLAIMED, _UNCLAIMED.c.account_id == _WALLET.c.account_id)
-    .where(*_waits, ~_UNCLAIMED.c.told, invited_since(_WALLET.c.msisdn) < bindparam("per_day"))
-    .order_by(_WALLET.c.account_id)
+    .join(_WALLET, _WALLET.c.account_id == _UNCLAIMED.c.account_id)
+    .where(*_waits, _is_untold, invited_since(_WALLET.c.msisdn) < bindparam("per_day"))
+    .order_by(_UNCLAIMED.c.account_id)
     .limit(NUMBERS_MOST)
 )
 _WAITING = (

@@ -294,7 +294,13 @@ class Dispute(SQLModel, table=True):
             sqlite_where=Column("state").in_(("asked", "held")),
             postgresql_where=Column("state").in_(("asked", "held")),
         ),
-        Index("dispute_due", "state", "due_at"),
+        # SQLite would take an index that begins with `state` for every question about open ones.
+        Index(
+            "dispute_due",
+            "due_at",
+            sqlite_where=Column("state").in_(("asked", "held")),
+            postgresql_where=Column("state").in_(("asked", "held")),
+        ),
     )
 
     id: str = Field(primary_key=True)  # the intent of asking, and of giving back
@@ -344,7 +350,13 @@ class Unclaimed(SQLModel, table=True):
     """
 
     __table_args__ = (
-        Index("unclaimed_due", "state", "due_at"),
+        # SQLite would take an index that begins with `state` for every question about what waits.
+        Index(
+            "unclaimed_due",
+            "due_at",
+            sqlite_where=Column("state") == "waiting",
+            postgresql_where=Column("state") == "waiting",
+        ),
         Index(
             "unclaimed_untold",
             "account_id",

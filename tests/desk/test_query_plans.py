@@ -17,8 +17,12 @@ from gateway.desk import (
     books,
     chain,
     disputable,
+    dispute_reads,
+    invitations,
     last_payment,
     reads,
+    returns,
+    unclaimed,
 )
 from gateway.stores.dialects import Prepared
 
@@ -51,9 +55,46 @@ EXPECTED = {
         disputable._LATEST_DISPUTABLE,
         f"{OF_SENDER} AND created_at>?)",
     ),
+    "what a payment answers": (
+        dispute_reads._PAID_BACK,
+        "dispute USING INDEX dispute_open (dest_account=?)",
+    ),
+    "what somebody is asked": (
+        dispute_reads._AGAINST,
+        "dispute USING INDEX sqlite_autoindex_dispute_1 (id=?)",
+    ),
+    "the oldest of it": (
+        dispute_reads._AGAINST,
+        "other USING INDEX dispute_open (dest_account=?)",
+    ),
+    "what is held": (dispute_reads._HELD, "dispute USING INDEX dispute_open (dest_account=?)"),
+    "disputes that are over": (
+        dispute_reads._DUE,
+        "dispute USING INDEX dispute_due (due_at<?)",
+    ),
+    "a claim": (
+        unclaimed._OWNED,
+        "unclaimed USING INDEX ix_unclaimed_account_id (account_id=?)",
+    ),
     "a claim's invitations": (
         messages._WITHDRAW,
         "message USING INDEX message_of_number (msisdn=?)",
+    ),
+    "a return that failed": (
+        unclaimed._NOT_RETURNED,
+        "unclaimed USING INDEX ix_unclaimed_ref (ref=?)",
+    ),
+    "wallets with something due": (
+        returns._OVERDUE,
+        "unclaimed USING INDEX unclaimed_due (due_at<?)",
+    ),
+    "who is still to be told": (
+        invitations._UNTOLD,
+        "unclaimed USING INDEX unclaimed_untold",
+    ),
+    "what waits for them": (
+        invitations._WAITING,
+        "unclaimed USING INDEX ix_unclaimed_account_id (account_id=?)",
     ),
     "an SMS heard before": (
         inbox_rows._KNOWN,
