@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, literal_column, or_, select, update
 
 from gateway.batch import Batcher
 from gateway.clock import Clock
@@ -159,14 +159,14 @@ _PAYEES = Prepared(
     )
 )
 _PAID = Prepared(
-    select(_TRANSFER.c.src_msisdn, _TRANSFER.c.dest_msisdn)
+    select(_WALLET.c.msisdn, _TRANSFER.c.dest_msisdn)
     .distinct()
     .join(_WALLET, _WALLET.c.account_id == _TRANSFER.c.src_account)
     .where(
         _WALLET.c.msisdn.in_(select(listed("askers").c.value)),
         IS_ALIVE,
         _TRANSFER.c.dest_msisdn.in_(select(listed("payees").c.value)),
-        _TRANSFER.c.state == "committed",
+        _TRANSFER.c.state == literal_column("'committed'"),  # spelt out, for the index of these
     )
 )
 

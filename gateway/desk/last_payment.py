@@ -104,10 +104,11 @@ def _last_payment(
     named = {"ref": asked.ref} if asked.ref else {}
     outgoing, incoming = (_OUT_NAMED, _IN_NAMED) if named else (_OUT, _IN)
     out = connection.execute(outgoing, {"account": account, **named}).first()
-    received = connection.execute(incoming, {"account": account, **named}).first()
-    disputable = None if named else latest_disputable(connection, terms, account, now_ms)
     # Of two with one ref ours is meant: what another bank calls its payments we cannot help.
-    if out is not None and (named or received is None or out.created_at >= received.at):
+    ours = bool(named) and out is not None
+    received = None if ours else connection.execute(incoming, {"account": account, **named}).first()
+    disputable = None if named else latest_disputable(connection, terms, account, now_ms)
+    if out is not None and (received is None or out.created_at >= received.at):
         if out.ref == disputable:
             return LastPaidOut(_paid_out(connection, out))
         last = _made(banks, connection, out)

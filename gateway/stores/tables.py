@@ -247,6 +247,13 @@ class Transfer(SQLModel, table=True):
         Index("transfer_of_sender", "src_account", "created_at"),
         Index("transfer_of_sender_in_state", "src_account", "state", "created_at"),
         Index(
+            "transfer_of_sender_to",
+            "src_account",
+            "dest_msisdn",
+            sqlite_where=Column("state") == "committed",
+            postgresql_where=Column("state") == "committed",
+        ),
+        Index(
             "transfer_of_turn",
             "turn_key",
             "business_day",
@@ -326,7 +333,10 @@ class Dispute(SQLModel, table=True):
 class Receipt(SQLModel, table=True):
     """Money that reached one of our wallets, one row per ledger movement (also from elsewhere)."""
 
-    __table_args__ = (Index("receipt_of_account", "account_id", "at"),)
+    __table_args__ = (
+        Index("receipt_of_account", "account_id", "at"),
+        Index("receipt_named", "account_id", "ref", "at"),
+    )
 
     tx_hash: str = Field(primary_key=True)
     command_index: int = Field(primary_key=True)

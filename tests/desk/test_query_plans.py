@@ -16,6 +16,7 @@ from gateway import inbox_rows, messages, sender
 from gateway.desk import (
     books,
     chain,
+    directory,
     disputable,
     dispute_reads,
     invitations,
@@ -43,6 +44,10 @@ EXPECTED = {
     "a payment's chain": (chain._COUNTED, "counter USING INDEX sqlite_autoindex_counter_1"),
     "a payment again": (books._RECENT, OF_SENDER),
     "a turn that paid": (books._PAID, "transfer USING INDEX transfer_of_turn (turn_key=?)"),
+    "a payee known to the payer": (
+        directory._PAID,
+        "transfer USING INDEX transfer_of_sender_to (src_account=? AND dest_msisdn=?)",
+    ),
     "the last payment made": (
         last_payment._OUT,
         "transfer USING INDEX transfer_of_sender (src_account=?)",
@@ -50,6 +55,10 @@ EXPECTED = {
     "the last one received": (
         last_payment._IN,
         "receipt USING INDEX receipt_of_account (account_id=?)",
+    ),
+    "a receipt by its ref": (
+        last_payment._IN_NAMED,
+        "receipt USING INDEX receipt_named (account_id=? AND ref=?)",
     ),
     "the latest that may be asked back": (
         disputable._LATEST_DISPUTABLE,

@@ -19,7 +19,7 @@ from money_parts import (
     person,
     usd,
 )
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from gateway.stores.tables import Replacement, table_of
 from menus.effects import (
@@ -133,6 +133,16 @@ async def test_a_payment_is_found_by_its_ref_by_those_it_is_of(desk, sql, ledger
     received = await named(THIDA, first.ref)
     assert (received.state, received.amount) == (PaymentState.RECEIVED, khr(5_000))
     assert await named(BORA, first.ref) == NoPayment()
+
+
+async def test_of_a_payment_that_one_made_no_receipt_is_asked(desk, sql):
+    made = await desk.pay(DARA, THIDA, khr(5_000), wait_s=0.01)
+    said: list[str] = []
+    event.listen(sql._engine, "before_cursor_execute", lambda *asked: said.append(asked[2]))
+    found = await desk.reads.read_last_payment(ReadLastPayment(made.ref), desk.origin(DARA))
+    assert found.ref == made.ref
+    assert any("FROM transfer" in one for one in said)
+    assert not any("FROM receipt" in one for one in said)
 
 
 async def test_a_payment_that_was_refused_is_not_paid(desk, sql, ledger):
