@@ -45,6 +45,9 @@ class Porter(Protocol):
     def rests(self, connection: "Connection") -> None:
         """All that was asked is answered."""
 
+    def leaves(self, connection: "Connection") -> None:
+        """It closes as soon as its caller has read what was written."""
+
     def gone(self, connection: "Connection") -> None:
         """It is closed."""
 
@@ -78,6 +81,8 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Hang up, once what was written has left."""
         self._deaf = True
+        self._waiting.clear()
+        self._porter.leaves(self)
         self._transport.close()
 
     def abort(self) -> None:
@@ -157,7 +162,7 @@ class Connection(asyncio.Protocol):
         elif len(self._waiting) < PIPELINED_MOST:
             self._waiting.append(asked)
         else:
-            self.close()
+            self._deaf = True
 
     def on_body(self, body: bytes) -> None:
         if self._arriving is not None:
@@ -207,13 +212,14 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """Close; but a caller that is still sending must be able to read its answer first."""
-        unread, self._deaf = self._arriving is not None or bool(self._head_bytes), True
-        self._porter.works(self)
-        if unread and self._transport.can_write_eof():
-            self._transport.write_eof()
-            self._loop.call_later(self._leave_s, self._transport.close)
-        else:
-            self._transport.close()
+        if (self._arriving is None and not self._head_bytes) or not self._transport.can_write_eof():
+            self.close()
+            return
+        self._deaf = True
+        self._waiting.clear()
+        self._porter.leaves(self)
+        self._transport.write_eof()
+        self._loop.call_later(self._leave_s, self._transport.close)
 
     def _tear(self) -> None:
         """The rest of a body will not come."""

@@ -6,6 +6,7 @@ A connection costs memory and a file descriptor for as long as it is open, so si
     between two requests      the next head must be whole within `idle_s` of the last answer
     in a request              its body is timed by `carriers.http`; what of it is still to come when
                               the answer is given is waited for `leave_s`
+    after a last answer       all that was written must be read within `read_s`
     more than `most` of them  the longest silent makes room; if all are at work, nobody comes in
 
 Nothing of a request is read here: it costs two entries in dictionaries.
@@ -32,6 +33,7 @@ class Patience:
     first_s: float = 4.0
     idle_s: float = 75.0
     leave_s: float = 1.0
+    read_s: float = 4.0
     most: int = 2000
 
 
@@ -56,6 +58,7 @@ class Door:
         patience = self._patience
         self._new = _Silent(self._loop, patience.first_s, self._silent)
         self._idle = _Silent(self._loop, patience.idle_s, Connection.close)
+        self._leaving = _Silent(self._loop, patience.read_s, self._unread)
         self._working: set[Connection] = set()
         self._at_rest = asyncio.Event()
         self._listening = await self._loop.create_server(
@@ -72,11 +75,11 @@ class Door:
             connection.close()
         try:
             async with asyncio.timeout(self._shutdown_s):
-                while self._working:
+                while self._working or self._leaving.since:
                     self._at_rest.clear()
                     await self._at_rest.wait()
         except TimeoutError:
-            for connection in tuple(self._working):
+            for connection in (*self._working, *self._leaving.since):
                 connection.abort()
 
     # ---- what connections tell
@@ -92,12 +95,20 @@ class Door:
         self._working.discard(connection)
         self._idle.add(connection)
 
+    def leaves(self, connection: Connection) -> None:
+        """It has all its answers and is to go, which it cannot before it has read them."""
+        self._forget(connection)
+        self._leaving.add(connection)
+
     def gone(self, connection: Connection) -> None:
         """It is closed."""
-        self._new.since.pop(connection, None)
-        self._idle.since.pop(connection, None)
-        self._working.discard(connection)
+        self._forget(connection)
         self._at_rest.set()
+
+    def _forget(self, connection: Connection) -> None:
+        for silent in (self._new, self._idle, self._leaving):
+            silent.since.pop(connection, None)
+        self._working.discard(connection)
 
     # ---- room
 
@@ -111,8 +122,8 @@ class Door:
         return connection
 
     def _full(self) -> bool:
-        open_ = len(self._new.since) + len(self._idle.since) + len(self._working)
-        return open_ >= self._patience.most
+        silent = sum(len(each.since) for each in (self._new, self._idle, self._leaving))
+        return silent + len(self._working) >= self._patience.most
 
     def _room(self) -> bool:
         """Make room for one more, at the cost of whoever would miss it least."""
@@ -130,9 +141,13 @@ class Door:
         self._cut.labels("silent").inc()
         connection.abort()
 
+    def _unread(self, connection: Connection) -> None:
+        self._cut.labels("unread").inc()
+        connection.abort()
+
 
 class _Silent:
-    """Who says nothing, and since when, the longest first; after too long it is the end."""
+    """Who says nothing, or reads nothing, and since when, the longest first; in the end it goes."""
 
     def __init__(
         self,

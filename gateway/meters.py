@@ -91,7 +91,7 @@ class Meters:
         )
         self.cut = Counter(
             "gateway_connections_cut_total",
-            "Connections closed because they were silent, too many, or found no room",
+            "Connections closed because they were silent, unread, too many, or found no room",
             ["why"],
             registry=self.registry,
         )

@@ -11,7 +11,7 @@ from gateway import door
 from gateway.carriers import http
 from gateway.carriers.http import Gate
 from gateway.door import Door, Patience
-from gateway.http import Response
+from gateway.http import Response, Route
 from gateway.meters import Meters
 from gateway.web import application
 
@@ -22,6 +22,8 @@ HEAD = (
 )
 WHOLE = HEAD + b"Content-Length: 6\r\n\r\ntext=1"
 ASKED = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+MUCH = 64 * 1024 * 1024  # more than any system keeps for a caller that does not read
+ASKED_MUCH = b"GET /much HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Caller:
@@ -58,6 +60,15 @@ class Caller:
                     pass
         return asyncio.get_running_loop().time() - self._began
 
+    async def read(self) -> int:
+        """How much there is to read until the other side closes."""
+        found = 0
+        async with asyncio.timeout(LIMIT_S):
+            with contextlib.suppress(ConnectionError):
+                while some := await self._reader.read(1024 * 1024):
+                    found += len(some)
+        return found
+
     def is_open(self) -> bool:
         return not self._reader.at_eof()
 
@@ -68,18 +79,28 @@ def meters() -> Meters:
 
 
 @pytest.fixture
-async def call(meters) -> AsyncIterator[Callable[..., Awaitable[Caller]]]:
+def doors() -> list[Door]:
+    """The door that was called."""
+    return []
+
+
+@pytest.fixture
+async def call(meters, doors) -> AsyncIterator[Callable[..., Awaitable[Caller]]]:
     """Calls a door that is opened by the first call, as patient as its test wants."""
-    doors: list[Door] = []
     writers: list[asyncio.StreamWriter] = []
 
     async def echo(form) -> Response:
         await asyncio.sleep(float(form.get("wait", "0")))
         return Response(form["text"].encode())
 
+    async def much(_request) -> Response:
+        return Response(bytes(MUCH))
+
+    routes = [Gate("s3cret").post("/{secret}/echo", echo), Route("GET", "/much", much)]
+
     async def connect(**patience) -> Caller:
         if not doors:
-            app = application([Gate("s3cret").post("/{secret}/echo", echo)], {}, meters, seeded())
+            app = application(routes, {}, meters, seeded())
             wanted = Patience(**{"first_s": SHORT_S, "leave_s": SHORT_S, **patience})
             doors.append(Door(app, wanted, meters.cut, LIMIT_S))
             await doors[0].open("127.0.0.1", 0)
@@ -198,3 +219,51 @@ async def test_who_has_left_takes_no_place(call, meters):
         await caller.gone()
         await asyncio.sleep(0.11)  # it is looked ten times a second
     assert cut(meters, "no room") == 0
+
+
+async def until_counted(meters, why: str) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not cut(meters, why):
+            await asyncio.sleep(SHORT_S / 10)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [b"", b"\x00\x00\r\n\r\n", ASKED_MUCH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")],
+    ids=["nothing", "nonsense", "a last request"],
+)
+async def test_who_does_not_read_is_cut_and_takes_no_place(call, meters, then):
+    caller = await call(idle_s=SHORT_S, read_s=SHORT_S, most=1)
+    await caller.say(ASKED_MUCH)
+    await asyncio.sleep(SHORT_S / 3)
+    await caller.say(then)
+    await until_counted(meters, "unread")
+    assert await caller.read() < MUCH
+    after = await call()
+    await after.say(ASKED)
+    assert await after.status() == 200
+    assert cut(meters, "no room") == 0
+
+
+async def test_a_stop_waits_no_longer_than_that_for_who_does_not_read(call, doors, meters):
+    loop = asyncio.get_running_loop()
+    caller = await call(read_s=SHORT_S)
+    await caller.say(ASKED_MUCH + b"\x00\x00\r\n\r\n")
+    await asyncio.sleep(SHORT_S / 3)
+    began = loop.time()
+    await doors[0].close()
+    assert loop.time() - began < LIMIT_S / 2
+    assert cut(meters, "unread") == 1
+    assert await caller.read() < MUCH
+
+
+async def test_a_stop_waits_for_an_answer_that_is_being_read(call, doors, meters):
+    caller = await call(read_s=LIMIT_S)
+    await caller.say(ASKED_MUCH)
+    await asyncio.sleep(SHORT_S / 3)
+    stop = asyncio.create_task(doors[0].close())
+    await asyncio.sleep(SHORT_S / 3)
+    assert not stop.done()
+    assert await caller.read() > MUCH
+    await stop
+    assert cut(meters, "unread") == 0
