@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._url, self._headers = b"", dict[bytes, bytes]()
         self._head_bytes = 0  # of a head that is not whole yet
         self._arriving: Request | None = None  # its body is not whole yet
+        self._unparsed = 0  # bytes of that body that are not the parser's to read
         self._work: asyncio.Task[None] | None = None
         self._waiting: deque[_Asked] = deque()
         self._deaf = False  # nothing that comes now is read
@@ -100,12 +101,14 @@ class Connection(asyncio.Protocol):
         self._peer = str(name[0]) if name else ""
 
     def data_received(self, data: bytes) -> None:
+        if self._unparsed:
+            data = self._taken(data)
         if self._deaf:
             return
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._deaf = True  # what was asked is answered, in HTTP/1.1 as before
+        except HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
         except HttpParserError:
             self._unreadable(HTTPStatus.BAD_REQUEST)
         else:
@@ -169,9 +172,34 @@ class Connection(asyncio.Protocol):
             self._arriving.add(body)
 
     def on_message_complete(self) -> None:
-        if self._arriving is not None:
+        if self._arriving is not None and not self._parser.should_upgrade():
             self._arriving.end()
             self._arriving = None
+
+    # ---- what the parser leaves to us
+
+    def _stay(self, data: bytes) -> None:
+        """Go on in HTTP/1.1 with who offers another protocol, as RFC 9110 lets a server (7.8).
+
+        The parser takes all that follows such a head for that protocol, and reads no more. So its
+        body is cut off here, and a new parser reads what is behind it. Where no length says how
+        long it is, as in a tunnel, nothing more is read.
+        """
+        request, self._parser = self._arriving, HttpRequestParser(self)
+        if request is None or request.method == "CONNECT" or b"transfer-encoding" in self._headers:
+            self._deaf = True
+        else:
+            self._unparsed = request.length or 0
+        self.data_received(self._taken(data))
+
+    def _taken(self, data: bytes) -> bytes:
+        """What is behind the body, of which `data` is some or all."""
+        body, behind = data[: self._unparsed], data[self._unparsed :]
+        self._unparsed -= len(body)
+        self.on_body(body)
+        if not self._unparsed:
+            self.on_message_complete()
+        return behind
 
     # ---- answering
 

@@ -163,6 +163,34 @@ async def test_who_wants_another_protocol_is_answered_in_this_one(talk):
     assert statuses(await talk(asked + b"whatever that speaks", leave=False)) == [200]
 
 
+OFFERED = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+OFFERS = POST.replace(b"Host: h\r\n", b"Host: h\r\n" + OFFERED)
+
+
+async def test_who_offers_another_protocol_is_read_and_stays_in_this_one(talk):
+    """So does the HTTP client of Java offer HTTP/2 wherever it speaks without TLS."""
+    heard = await talk(OFFERS + OFFERS + GET)
+    assert statuses(heard) == [200, 200, 200]
+    assert heard.count(b"POST /path hello") == 2
+    assert heard.endswith(b"GET /a ")
+
+
+async def test_of_an_offer_in_chunks_or_of_a_tunnel_nothing_more_is_read(talk, application):
+    chunked = OFFERS.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+    tunnel = b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
+    for first in (chunked, tunnel):
+        assert statuses(await talk(first + GET, leave=False)) == [200]
+    assert len(application.asked) == 2
+
+
+async def test_the_body_of_an_offer_may_be_torn_or_too_much(talk):
+    assert statuses(await talk(OFFERS[:-2])) == [400]
+    much = OFFERS.replace(b"Content-Length: 5", b"Content-Length: 1000000")
+    heard = await talk(much, *[b"x" * 50_000] * 10, leave=False)
+    assert statuses(heard) == [200]
+    assert b"Connection: close" in heard
+
+
 async def test_a_torn_body_is_refused(talk):
     assert statuses(await talk(POST[:-2])) == [400]
 
@@ -252,10 +280,10 @@ async def _spoken(pieces: list[bytes]) -> tuple[list[int], list[str]]:
     return statuses(transport.written), [request.path for request in application.asked]
 
 
-@given(st.lists(st.integers(0, len(GET + POST + GET)), max_size=12))
-def test_however_the_bytes_are_cut_they_are_the_same_requests(cuts):
-    whole = GET + POST + GET
-    places = [0, *sorted(cuts), len(whole)]
+@given(st.sampled_from([POST, OFFERS]), st.lists(st.integers(0, 250), max_size=12))
+def test_however_the_bytes_are_cut_they_are_the_same_requests(post, cuts):
+    whole = GET + post + GET
+    places = [0, *sorted(cut % len(whole) for cut in cuts), len(whole)]
     pieces = [whole[a:b] for a, b in pairwise(places) if a < b]
     assert asyncio.run(_spoken(pieces)) == ([200, 200, 200], ["/a", "/path", "/a"])
 
