@@ -9,8 +9,9 @@ The reply is text/plain, `CON ` or `END ` and the page, within 10 seconds.
 SMS in: `POST …/sms`, fields `from, to, text, date, id, linkId?, networkCode?`; posted every
 minute again, for twelve hours, until a 200. So whatever a phone or another sender can cause gets
 one: a `from` that is a name, a short code or empty cannot be answered, and a text longer than
-phones write is no command; both are counted and dropped. A form without an `id`, though, is none
-that Africa's Talking documents: without it one message could be acted upon twice, so it is refused,
+phones write is no command; both are counted and dropped. Bytes that are no UTF-8 (half an emoji, a
+sender's Latin-1) read as U+FFFD, and are answered. A form without an `id`, though, is none that
+Africa's Talking documents: without it one message could be acted upon twice, so it is refused,
 and the twelve hours are the time to mend whichever side is wrong before the message is lost.
 
 Delivery reports: `POST …/delivery`, fields `id, status, phoneNumber, networkCode, failureReason?,

@@ -106,8 +106,8 @@ async def _form(request: Request) -> Form:
     if length > BODY_BYTES_MAX:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{BODY_BYTES_MAX} bytes at most\n")
     try:
-        pairs = read_form((await _body(request)).decode())
-    except ValueError:  # UnicodeDecodeError is one
+        pairs = read_form((await _body(request)).decode(errors="replace"))
+    except ValueError:
         raise Refused(HTTPStatus.BAD_REQUEST, "the form cannot be read\n") from None
     form = dict(pairs)
     if len(form) != len(pairs):
@@ -129,7 +129,8 @@ async def _body(request: Request) -> bytes:
 def read_form(body: str) -> list[tuple[str, str]]:
     """Names and values, as `urllib.parse.parse_qsl` reads them in three times the time.
 
-    A name without `=` has an empty value. ValueError for too many, or what is not UTF-8.
+    A name without `=` has an empty value; what is not UTF-8 reads as U+FFFD, which is neither
+    letter nor digit. ValueError for too many.
     """
     if body.count("&") >= FIELDS_MAX:
         raise ValueError("too many fields")
@@ -149,7 +150,7 @@ def _unescaped(text: str) -> str:
     try:
         return first + "".join([_ASCII[part[:2]] + part[2:] for part in escaped])
     except KeyError:  # of another alphabet, whose letters take several escapes, or no escape
-        return unquote_to_bytes(text).decode()
+        return unquote_to_bytes(text).decode(errors="replace")
 
 
 def field(form: Form, name: str, *, longest: int, default: str | None = None) -> str:

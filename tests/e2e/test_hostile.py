@@ -199,8 +199,7 @@ async def test_other_methods_and_other_kinds_of_body_are_refused(unchanged: Town
         (multipart, "multipart/form-data; boundary=x"),
         (body, "text/plain"),
         (body, None),
-        (b"\xff\xfe" + body, "application/x-www-form-urlencoded"),
-        (b"text=%ff%fe&sessionId=a", "application/x-www-form-urlencoded"),
+        (body + b"&" + body, "application/x-www-form-urlencoded"),
         (b"a=1&" * 1000, "application/x-www-form-urlencoded"),
     ):
         assert await post.raw(name, content, kind) >= 400, (kind, content[:40])

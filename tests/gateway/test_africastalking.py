@@ -224,6 +224,37 @@ async def test_an_sms_without_an_id_is_refused_so_that_the_carrier_keeps_it(
     assert (heard.sms, heard.unheard) == ([], [])
 
 
+NO_UTF8 = [b"caf%E9", b"BAL+%ED%A0%BD%ED%B8%80", b"BAL \xff", b"%C3"]
+
+
+@pytest.mark.parametrize("text", NO_UTF8)
+async def test_an_sms_that_is_not_utf_8_is_heard(client, heard, text):
+    """A 4xx would bring it again every minute for twelve hours."""
+    body = b"from=%2B85512345601&to=855&id=m1&text=" + text
+    assert (await post(client, body, path="/africastalking/s3cret/sms")).status == 200
+    assert ["\ufffd" in mo.text for mo in heard.sms] == [True]
+
+
+@pytest.mark.parametrize("text", NO_UTF8)
+async def test_a_ussd_input_that_is_not_utf_8_gets_a_page(client, heard, text):
+    body = urlencode(DIALLED | {"text": ""}).encode() + text
+    assert (await post(client, body)).status == 200
+    assert ["\ufffd" in mo.text for mo in heard.ussd] == [True]
+
+
+async def test_ids_and_numbers_are_utf_8_or_none(client, heard):
+    sms = b"to=855&text=BAL"
+    path = "/africastalking/s3cret/sms"
+    reply = await post(client, sms + b"&from=%2B85512345601&id=m%FF", path=path)
+    assert (reply.status, heard.sms) == (400, [])
+    reply = await post(client, sms + b"&from=%2B8551234560%FF&id=m1", path=path)
+    assert (reply.status, heard.sms, heard.unheard) == (200, [], [Unheard.NO_NUMBER])
+    for name in ("sessionId", "phoneNumber"):
+        body = urlencode(DIALLED).replace(f"{name}=", f"{name}=%FF").encode()
+        assert (await post(client, body)).status == 400
+    assert heard.ussd == []
+
+
 async def test_a_stranger_drops_nothing(client, heard):
     for body in ({"from": "METFONE", "id": "m1"}, {"text": "a" * 9000}):
         assert (await post(client, body, path="/africastalking/other/sms")).status == 404
@@ -233,3 +264,8 @@ async def test_a_stranger_drops_nothing(client, heard):
 async def test_the_end_of_a_session_is_acknowledged_unread(client, heard):
     event = DIALLED | {"status": "Success", "input": "1*730264", "lastAppResponse": "END ok"}
     assert (await post(client, event, path="/africastalking/s3cret/events")).status == 200
+
+
+async def test_the_end_of_a_session_is_acknowledged_also_where_it_is_not_utf_8(client):
+    body = urlencode(DIALLED).encode() + b"&input=caf%E9"
+    assert (await post(client, body, path="/africastalking/s3cret/events")).status == 200

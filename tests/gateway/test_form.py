@@ -16,16 +16,10 @@ def test_what_was_written_is_read(fields):
     assert read_form(urlencode(fields)) == fields
 
 
-@given(st.text("ab%2B+=&;é0Fg", max_size=40))
+@given(st.text("ab%2BCE8+=&;é0Fg", max_size=40))
 def test_whatever_came_is_read_as_the_standard_library_reads_it(body):
-    try:
-        expected = parse_qsl(body, keep_blank_values=True, errors="strict")
-    except ValueError:
-        with pytest.raises(ValueError, match="utf-8"):
-            read_form(body)
-    else:
-        if body.count("&") < FIELDS_MAX:
-            assert read_form(body) == expected
+    if body.count("&") < FIELDS_MAX:
+        assert read_form(body) == parse_qsl(body, keep_blank_values=True, errors="replace")
 
 
 def test_too_many_fields_are_refused():
