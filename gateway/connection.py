@@ -24,7 +24,7 @@ from httptools import (
     parse_url,
 )
 
-from gateway.http import BODY_BYTES_MAX, Answer, Request, Response
+from gateway.http import Answer, Request, Response
 
 HEAD_BYTES_MAX: Final = 16 * 1024
 PIPELINED_MOST: Final = 16  # requests that are sent before the answers to those before them
@@ -58,6 +58,7 @@ class _Asked(NamedTuple):
     request: Request
     stays: bool  # the caller may ask again
     announced: bool  # HTTP/1.0, where staying is said
+    waits: bool  # before it sends its body, to be told to go on
 
 
 class Connection(asyncio.Protocol):
@@ -157,9 +158,9 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         method = parser.get_method().decode()
         request = self._arriving = Request(method, _path(self._url), self._headers, self._peer)
-        if b"expect" in self._headers and (request.length or 0) <= BODY_BYTES_MAX:
-            self._transport.write(_CONTINUE)
-        asked = _Asked(request, parser.should_keep_alive(), parser.get_http_version() == "1.0")
+        version = parser.get_http_version()
+        waits = version == "1.1" and self._headers.get(b"expect", b"").lower() == b"100-continue"
+        asked = _Asked(request, parser.should_keep_alive(), version == "1.0", waits)
         if self._work is None and not self._clogged:
             self._begin(asked)
         elif len(self._waiting) < PIPELINED_MOST:
@@ -210,6 +211,8 @@ class Connection(asyncio.Protocol):
     async def _answered(self, asked: _Asked) -> None:
         """Answer one request, and go on with what was asked meanwhile."""
         request = asked.request
+        if asked.waits and not self._deaf and request.is_wanted():
+            self._transport.write(_CONTINUE)
         response = await self._answer(request)
         self._work = None
         if self._lost:

@@ -36,6 +36,10 @@ class Request:
         length = self.headers.get(b"content-length")
         return None if length is None else int(length)
 
+    def is_wanted(self) -> bool:
+        """Whether none of its body has come, and all of it would be read."""
+        return not self._body and 0 < (self.length or 0) <= BODY_BYTES_MAX
+
     async def body(self) -> bytes:
         """All of it, when it has come; raises `Refused` if the caller hangs up before."""
         if not self.whole:  # it nearly always came with its head

@@ -124,11 +124,43 @@ async def test_a_whole_address_is_asked_for_by_its_path(talk):
     assert b"OPTIONS * " in await talk(b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")
 
 
-async def test_who_waits_to_be_told_to_go_on_is_told(talk):
-    head = b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
-    assert statuses(await talk(head, b"ab")) == [100, 200]
-    much = head.replace(b": 2", b": 99999")
-    assert statuses(await talk(much)) == [200], "nobody wants that body"
+WAITS = b"POST /w HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\n"
+
+
+async def test_who_waits_to_be_told_to_go_on_is_told_when_its_turn_has_come(opened, application):
+    application.go_on.clear()
+    async with asyncio.timeout(LIMIT_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+        writer.write(GET + WAITS)
+        while not application.asked:
+            await asyncio.sleep(0.01)
+        application.go_on.set()
+        heard = await reader.readuntil(b"GET /a ")
+        assert statuses(heard) == [200]
+        assert statuses(await reader.readuntil(b"\r\n\r\n")) == [100]
+        writer.write(b"ab")
+        writer.write_eof()
+        assert (await reader.read()).endswith(b"POST /w ab")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        WAITS + b"ab",
+        WAITS + b"a",
+        WAITS.replace(b"1.1", b"1.0"),
+        WAITS.replace(b"100-Continue", b"else"),
+        WAITS.replace(b": 2", b": 0"),
+        WAITS.replace(b": 2", b": 99999"),
+        WAITS.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
+    ],
+    ids=["all came", "some came", "HTTP/1.0", "another wish", "none", "too much", "chunks"],
+)
+async def test_nobody_else_is_told_to_go_on(asked):
+    found, paths = await _spoken([asked])
+    assert 100 not in found
+    assert paths == ["/w"]
 
 
 @pytest.mark.parametrize(
