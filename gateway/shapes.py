@@ -13,9 +13,17 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 from ledger_client.keys import is_public_key
+from menus.bank_accounts import LONGEST_BANK
+from menus.encoding import GSM7_BASIC
 from menus.text.load import PACKAGED
 
 _LABEL = r"[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"  # the ledger's own rule
+# Every page that names a bank is proved with a name of this length, in letters like these: one of
+# Khmer would halve the page, and one of GSM-7's extension table takes the room of two.
+_NAME_MOST = len(LONGEST_BANK)
+_NAME_LETTERS = re.escape(GSM7_BASIC.replace("\n", "").replace("\r", ""))
+_NAME = rf"(?! )[{_NAME_LETTERS}]{{1,{_NAME_MOST}}}(?<! )"
+_NAMED = f"1 to {_NAME_MOST} characters of GSM-7: Latin letters, no Khmer, none of [ ] {{ }} | ~"
 
 
 def _shaped(pattern: str, wanted: str) -> AfterValidator:
@@ -61,7 +69,7 @@ def _peer(value: str) -> None:
 
 
 def _member_bank(value: str) -> None:
-    if not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*=\S(?:.{{0,14}}\S)?", value):
+    if not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*={_NAME}", value):
         raise ValueError
 
 
@@ -113,7 +121,7 @@ Peers = Annotated[
 Networks = Annotated[Names, _each(_network, "addresses or networks like 192.0.2.0/24")]
 MemberBanks = Annotated[
     Names,
-    _each(_member_bank, "each one DOMAIN=NAME, a name of 1 to 16"),
+    _each(_member_bank, f"each one DOMAIN=NAME, a name of {_NAMED}"),
     AfterValidator(_banks_named_once),
 ]
 PeerKeys = Annotated[
@@ -131,10 +139,7 @@ ServiceCode = Annotated[
     str, _shaped(r"(?=.{1,12}$)(?:\*[0-9]+)+#", "a code like *855#, 12 characters at most")
 ]
 Sender = Annotated[str, _shaped(r"\+?[A-Za-z0-9]{1,15}", "letters and digits, 15 at most")]
-# Every page that names a bank is proved with a name of this length.
-BankName = Annotated[
-    str, _shaped(r"\S(?:.{0,14}\S)?", "1 to 16 characters on one line, no spaces around them")
-]
+BankName = Annotated[str, _shaped(_NAME, f"{_NAMED}, no spaces around them")]
 Credential = Annotated[
     str, _shaped(r"[!-~]*", "no spaces or line ends, also not at its end, and no accents")
 ]

@@ -69,6 +69,8 @@ WRONG = [
     ("BANK_NAME", ""),
     ("BANK_NAME", "two\nlines"),
     ("BANK_NAME", "longer than pages"),
+    *(("BANK_NAME", wrong) for wrong in (" Bank", "Bank ", "Bank [1]", "ធនាគារ", "Бanк")),
+    *(("MEMBER_BANKS", f"aba={wrong}") for wrong in ("", "longer than pages", "ធនាគារ", "A|B")),
     ("LANGUAGE", LOOK),
     ("LOOKUPS_PER_DAY", "-1"),
     ("SMS_REPLIES_PER_HOUR", "-1"),

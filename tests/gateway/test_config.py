@@ -47,6 +47,15 @@ def test_every_wrong_setting_is_named_and_its_value_is_not_shown(monkeypatch):
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"), [("BANK_NAME", "ធនាគារ"), ("MEMBER_BANKS", "aba=ABA,wing=វីង")]
+)
+def test_a_bank_name_that_would_halve_its_pages_is_refused(monkeypatch, setting, value):
+    monkeypatch.setenv(f"GATEWAY_{setting}", value)
+    with pytest.raises(SettingsError, match=rf"GATEWAY_{setting}: .*GSM-7.*no Khmer"):
+        load_settings()
+
+
 def test_a_misspelt_row_of_the_file_is_named(tmp_path, monkeypatch):
     file = tmp_path / "gateway.toml"
     file.write_text("prot = 1\n")
