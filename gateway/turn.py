@@ -236,7 +236,7 @@ class Turns:
         if self._engine.dialable(parts, facts):
             return None
         if self._engine.may_have_paid(parts, facts):
-            return self._apology("lost")
+            return self._apology("lost_or_pin", facts)
         return self._apology("mistyped", facts)
 
     async def _answer(self, coming: Coming, claim: Claim, ahead: Ahead | None) -> UssdMt:

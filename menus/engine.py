@@ -52,7 +52,7 @@ __all__ = [
     "WalletFacts",
 ]
 
-Apology = Literal["lost", "mistyped", "busy", "unavailable", "crowded"]
+Apology = Literal["lost", "lost_or_pin", "mistyped", "busy", "unavailable", "crowded"]
 _CHOOSE = Refusal("engine.choose")
 
 
@@ -149,7 +149,10 @@ class Engine:
         return not rest
 
     def may_have_paid(self, parts: Sequence[str], facts: Facts) -> bool:
-        """Could this be the history of a session that has paid? Nobody pays without a PIN."""
+        """Could this be the history of a session that has paid? Nobody pays without a PIN.
+
+        It may as well be what somebody dialled who put the PIN into the string.
+        """
         nothing = Context(facts, "", {}, self._texts.languages)
         return any(isinstance(Pin.parse(part, nothing), Pin) for part in parts)
 

@@ -190,9 +190,22 @@ async def test_a_mistyped_dial_is_told_so_in_its_language_and_begins_nothing(wor
     assert await world.post(f"{dialled}*1") == page
 
 
-@pytest.mark.parametrize("history", [f"9*1*012345602*5000*{PIN}", "2*៧៣០២៦៤", f"{PIN}*9"])
-async def test_what_holds_a_pin_may_have_paid_and_is_told_to_look(world, history):
-    assert "Last payment" in (await world.post(history)).text
+@pytest.mark.parametrize(
+    "history",
+    [
+        *(f"9*1*012345602*5000*{PIN}", "2*៧៣០២៦៤", f"{PIN}*9", f"2*{PIN}", f"4*{PIN}"),
+        f"1*012345602*5000*{PIN}",
+    ],
+)
+async def test_what_holds_a_pin_was_dialled_with_it_or_may_have_paid(world, history):
+    """A lost session's history looks the same: the warning does no harm there."""
+    page = await world.post(history)
+    assert page.end
+    assert page.text.startswith("Never dial your PIN. ")
+    assert "Last payment" in page.text
+    world.known = replace(world.known, language="km")
+    assert (await world.post(history)).text.startswith("កុំចុចលេខសម្ងាត់")
+    assert world.desk.asked == []
 
 
 async def test_a_deep_dial_fills_up_to_the_pin(world):
@@ -232,7 +245,7 @@ async def test_a_finished_session_is_forgotten_after_three_minutes(clock, entrop
     world = World(sessions, clock, entropy, Desk())
     await world.walk(*STEPS)
     await clock.advance(ENDED_S + 1)
-    assert "dial again" in (await world.post("*".join(STEPS))).text
+    assert "Dial again" in (await world.post("*".join(STEPS))).text
 
 
 async def test_without_facts_nothing_is_done_and_the_person_is_told_so(world):
