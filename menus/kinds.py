@@ -73,16 +73,18 @@ _CURRENCY_WORDS: Final = {
     **dict.fromkeys(("khr", "riel", "riels", "r", "៛", "រៀល"), Currency.KHR),
     **dict.fromkeys(("usd", "us$", "$", "dollar", "dollars", "ដុល្លារ"), Currency.USD),
 }
-_WORD = "|".join(re.escape(word) for word in sorted(_CURRENCY_WORDS, key=len, reverse=True))
+CURRENCY_WORD: Final = "|".join(
+    re.escape(word) for word in sorted(_CURRENCY_WORDS, key=len, reverse=True)
+)
 # The one expression that reads an amount. Thousands stand in groups of three with one kind of
 # separator; `.` or a typed `*` begins at most two decimals. "5.000" and "12,50" mean different
 # things to different people, so they mean nothing here. What has zeros before it and is longer
 # than seven digits is a phone number.
 _AMOUNT: Final = re.compile(
-    rf"(?P<before>{_WORD})?\ ?"
+    rf"(?P<before>{CURRENCY_WORD})?\ ?"
     r"(?P<whole>0|0*[1-9]\d{0,6}|[1-9]\d{7,}|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:\ \d{3}){1,2})"
     r"(?:[.*](?P<part>\d{1,2}))?"
-    rf"\ ?(?P<after>{_WORD})?",
+    rf"\ ?(?P<after>{CURRENCY_WORD})?",
     re.VERBOSE | re.ASCII,
 )
 _PADDED: Final = re.compile(r"0[0-9]").match

@@ -46,6 +46,12 @@ def plain(text: str) -> str | None:
     return text.strip()
 
 
+def legible(text: str) -> str:
+    """What can be read in a text that `plain` refuses: to look for what must not stand there."""
+    shown = (one for one in text.translate(_PLAIN) if unicodedata.category(one)[0] != "C")
+    return "".join(str(unicodedata.decimal(one, one)) for one in shown)
+
+
 def _misleads(character: str) -> bool:
     """Digits of scripts nobody here uses, and what is not shown but changes what is."""
     if character.isascii():

@@ -33,12 +33,12 @@ from menus.encoding import PageSize
 from menus.facts import Facts
 from menus.forms import Catalogue, Form, Page, Question, about
 from menus.kind import Context, Json, Kind, Lookup, Refusal
-from menus.kinds import FORGOTTEN, Pin
-from menus.reading import divisions, plain
+from menus.kinds import FORGOTTEN, Money, Pin
+from menus.reading import divisions, legible, plain
 from menus.screens import Screens, holes_of
+from menus.stray_pins import holds_pin
 from menus.text.load import Texts
 
-PINS_TRIED: Final = 3  # a text may hold many
 YES_WORDS: Final = ("YES", "Y", "បាទ", "ចាស")
 HELP_WORDS: Final = ("HELP", "INFO", "ជំនួយ", "?")
 _CODE_AND_PIN: Final = re.compile(r"\D*?(\d{3,8})\D+(\d{4,8})\D*").fullmatch
@@ -104,14 +104,15 @@ class SmsEngine:
     def hear(self, text: str, facts: Facts) -> Said:
         """Take one SMS."""
         facts = replace(facts, channel="sms")
-        word, rest = self._command(plain(text) or "")
+        written = plain(text)
+        word, rest = ("", legible(text)) if written is None else self._command(written)
         if word in YES_WORDS:
             return self._confirmation(rest, facts)
-        if word in HELP_WORDS:
-            return self._say("sms.help", facts)
         if form := self._words.get(word):
             return self._open(form, rest, facts)
-        return self._say("sms.never_pin" if _pins(rest, facts) else "sms.unknown", facts)
+        if holds_pin(rest, facts.service.pin_length, pays=False):
+            return self._say("sms.never_pin", facts)
+        return self._say("sms.help" if word in HELP_WORDS else "sms.unknown", facts)
 
     def heard(self, asked: Asks, outcome: Outcome, facts: Facts) -> Said:
         """Take the outcome of an effect."""
@@ -169,11 +170,11 @@ class SmsEngine:
 
     def _open(self, form: Form, rest: str, facts: Facts) -> Said:
         """Fill a form from what follows its word."""
-        if not self._catalogue.menu_for(facts).offers(form.cls):
-            return self._say("sms.not_open" if facts.wallet else "sms.no_wallet", facts)
-        read = self._read(form, rest, facts)
+        offered = self._catalogue.menu_for(facts).offers(form.cls)
+        read = self._read(form, rest, facts) if offered else _not_offered(facts)
         unread = isinstance(read, Refusal) or not form.sms_fields  # which does not look at `rest`
-        if unread and self._has_pin_beside(form, rest, facts):
+        pays = any(form.question(name).kind is Money for name in form.sms_fields)
+        if unread and holds_pin(rest, facts.service.pin_length, pays=pays):
             return self._say("sms.never_pin", facts)
         if isinstance(read, Refusal):
             return self._refused(read, facts)
@@ -191,12 +192,6 @@ class SmsEngine:
             if isinstance(pin, Pin):
                 return Confirmation(found[1], pin)
         return self._say("sms.yes_form", facts)
-
-    def _has_pin_beside(self, form: Form, rest: str, facts: Facts) -> bool:
-        """Would it be well written without a number that is as long as a PIN?"""
-        pins = _pins(rest, facts)[:PINS_TRIED]
-        without = (rest[: pin.start()] + rest[pin.end() :] for pin in pins)
-        return any(not isinstance(self._read(form, left, facts), Refusal) for left in without)
 
     def _read(self, form: Form, rest: str, facts: Facts) -> dict[str, Kind | Lookup] | Refusal:
         """Find the one way to read `rest` as the form's fields, in whatever order."""
@@ -295,10 +290,9 @@ class SmsEngine:
         return Reply(self._screens.say(facts.language, key, facts))
 
 
-def _pins(text: str, facts: Facts) -> list[re.Match[str]]:
-    """Numbers exactly as long as a PIN."""
-    length = facts.service.pin_length
-    return list(re.finditer(rf"(?<![0-9]){'[0-9]' * length}(?![0-9])", text))
+def _not_offered(facts: Facts) -> Refusal:
+    """Why nothing of this kind is done for this person now."""
+    return Refusal("sms.not_open" if facts.wallet else "sms.no_wallet")
 
 
 def _words(forms: Iterable[Form]) -> Iterator[tuple[str, Form]]:

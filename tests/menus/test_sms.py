@@ -230,7 +230,12 @@ def test_every_sms_gets_a_short_answer(text, says):
     [
         *("730264", "៧៣០២៦៤", " 730264.", "pin 730264", "my PIN is 730264!", "PIN:730264"),
         *("SEND 5000 012345602 730264", "SEND 730264 5000 012345602", "BAL 730264"),
-        *("LAST 730264", "status 730264", "SENDER 730264"),
+        *("LAST 730264", "status 730264", "SENDER 730264", "HELP 730264", "? my pin 730264"),
+        *("HELP my pin is 730264", "LAST my pin 730264", "STATUS 0A1B2C3D pin 730264"),
+        *("SEND 5000 012345602 PIN 730264", "SEND 5000 Chan Thida PIN 730264", "BAL pin 730264"),
+        *("SEND 012345602 pin 730264", "SEND 730264 riel Chan Thida 582913", "SEND PIN:730264"),
+        *("SEND 5000 012 345 602 ០១២៣៤៥", "SEND 5000 023 880123 730264", "hello! " * 40 + "730264"),
+        *("\u2066730264\u2069", "BAL \u2066730264\u2069", "my pin \u202e730264", "๗๓๐๒๖๔"),
     ],
 )
 def test_a_pin_that_is_not_asked_for_is_answered_with_a_warning_and_does_nothing(text):
@@ -243,6 +248,25 @@ def test_a_pin_that_is_not_asked_for_is_answered_with_a_warning_and_does_nothing
 @pytest.mark.parametrize("text", ["7302644", "73026", "BAL 5000", "hello 1234567"])
 def test_a_number_of_another_length_is_no_pin(text):
     assert not answer(text).startswith(NEVER_PIN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("HELP 012 345602", "call +855 12 345602", "pay 012345 602", "what of 023 880123?"),
+        *("SEND 5000 Dara 012 345602", "SEND lunch 100000 012 345 602", "SEND 100000 Chan Thida"),
+        *("hello 730264 riel", "please send $730264", "hello 730264.50", "SEND -730264 012345602"),
+        *("A730264B", "STATUS please A730264B", "STATUS 730264AB 0A1B2C3D", "hello! " * 40),
+        *("SEND 730264 012345601", "SEND 730264 023880123", "\u202eSEND 730264 riel 012 345602"),
+    ],
+)
+def test_what_is_of_a_phone_number_an_amount_or_a_ref_is_no_pin(text):
+    assert not answer(text).startswith(NEVER_PIN)
+
+
+def test_a_pin_is_warned_of_when_nothing_may_be_sent_either():
+    for facts in (replace(SOK, wallet=None), replace(SOK, wallet=replace(OPEN, state="held"))):
+        assert answer("SEND 5000 012345602 730264", facts).startswith(NEVER_PIN)
 
 
 @pytest.mark.parametrize(
