@@ -292,7 +292,9 @@ class SmsEngine:
 
 def _not_offered(facts: Facts) -> Refusal:
     """Why nothing of this kind is done for this person now."""
-    return Refusal("sms.not_open" if facts.wallet else "sms.no_wallet")
+    if facts.wallet:
+        return Refusal("sms.not_open")
+    return Refusal("sms.no_wallet" if facts.msisdn.is_payable else "home.elsewhere")
 
 
 def _words(forms: Iterable[Form]) -> Iterator[tuple[str, Form]]:

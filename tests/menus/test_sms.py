@@ -24,7 +24,7 @@ from menus.effects import (
     WrongPin,
 )
 from menus.engine import Recent
-from menus.kinds import Currency, Money, Pin
+from menus.kinds import Currency, Money, Msisdn, Pin
 from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 
 SMS = SmsEngine(texts())
@@ -296,6 +296,13 @@ def test_people_without_a_wallet_are_told_how_to_get_one():
         assert answer(text, facts) == "You have no wallet yet. Dial *855# to open one."
     opening = replace(SOK, wallet=replace(OPEN, state="opening"))
     assert answer("BAL", opening).startswith("Your wallet cannot do this now.")
+
+
+@pytest.mark.parametrize("number", ["+254711000111", "+85523721234"])
+def test_a_number_that_can_have_no_wallet_is_offered_none(number):
+    facts = replace(SOK, wallet=None, msisdn=Msisdn(number))
+    for text in ("SEND 5000 012345602", "BAL", "LAST"):
+        assert answer(text, facts) == "This service is for mobile numbers of Cambodia."
 
 
 def test_an_sms_of_no_questions_asks_its_effect_at_once():
