@@ -291,10 +291,14 @@ class LimitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OverLimit:
-    """Refused by our own limit; `amount` is what `limit` allows now. Nothing was signed."""
+    """Refused by our own limit; `amount` is what `limit` allows now. Nothing was signed.
+
+    With `least` nothing can be sent now: that is the least of a transfer, and more than `amount`.
+    """
 
     limit: LimitKind
     amount: Money
+    least: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

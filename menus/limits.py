@@ -80,21 +80,28 @@ def sendable(caps: Caps, used: Used, available: int) -> Sendable:
 def refusal(money: Money, left: Sendable, *, sms: bool = False) -> OverLimit | None:
     """Name the limit that leaves least of those that refuse to send `money`; None if none does.
 
-    So what is told may really be sent. Of equal ones it is the first in order of precedence.
+    So what is told may really be sent; when nothing can be, the answer names the least as well. Of
+    equal ones it is the first in order of precedence.
 
     >>> from menus.kinds import Currency
     >>> left = sendable(Caps(100, 5000, 8000, 9000, 3, 20000, 1000), Used(day=6000), 50000)
     >>> over = refusal(Money(Currency.KHR, 2500), left)
     >>> over.limit.value, over.amount.show
     ('day', '2,000 KHR')
+    >>> broke = sendable(Caps(100, 5000, 8000, 9000, 3, 20000, 1000), Used(), 60)
+    >>> over = refusal(Money(Currency.KHR, 50), broke)
+    >>> over.limit.value, over.amount.show, over.least.show
+    ('balance', '60 KHR', '100 KHR')
     """
-    if money.minor < left.least:
-        return OverLimit(LimitKind.LEAST, Money(money.currency, left.least))
+    least = Money(money.currency, left.least)
     rooms = left.rooms(sms=sms)
     tightest = min(rooms, key=rooms.__getitem__)
-    if money.minor <= rooms[tightest]:
-        return None
-    return OverLimit(tightest, Money(money.currency, rooms[tightest]))
+    room = Money(money.currency, rooms[tightest])
+    if not left.most:
+        return OverLimit(tightest, room, least)
+    if money < least:
+        return OverLimit(LimitKind.LEAST, least)
+    return None if money <= room else OverLimit(tightest, room)
 
 
 def business_day(at: datetime) -> str:

@@ -126,7 +126,7 @@ def _sendable(**tight: int) -> Mapping[Currency, Sendable]:
 def _limited(kind: LimitKind) -> WalletFacts:
     """Make a wallet where the largest amount just passes every limit but one."""
     tight = {
-        LimitKind.LEAST: {"least": 10**9},
+        LimitKind.LEAST: {"least": 10**9, "balance": 1},  # nothing can be sent
         LimitKind.MOST: {"per_transfer": 1},
         LimitKind.SMS: {"sms": 1},
         LimitKind.BALANCE: {"balance": 1},

@@ -320,7 +320,7 @@ async def test_held_is_at_most_what_is_left_and_what_is_held_is_not_spent(desk, 
         await paid(desk, THIDA, BORA, 80_000)
         await desk.ask(DARA, ref)
         assert await holding(sql, THIDA) == (30_000, 30_000, 0)
-        none_left = OverLimit(LimitKind.BALANCE, khr(0))
+        none_left = OverLimit(LimitKind.BALANCE, khr(0), least=khr(100))
         assert await desk.pay(THIDA, BORA, khr(100)) == none_left
         asked = await desk.asked(THIDA)
         assert await desk.agree(THIDA, asked) == OverLimit(LimitKind.BALANCE, khr(30_000))

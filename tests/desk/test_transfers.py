@@ -106,6 +106,14 @@ async def test_what_can_be_refused_without_the_pin_costs_no_attempt(
     assert await fetch(sqlite_sql, TRANSFER) == []
 
 
+@pytest.mark.parametrize("amount", [60, 5_000])
+async def test_who_has_less_than_the_least_is_told_both(sqlite_sql, clock, ledger, amount):
+    await person(sqlite_sql, DARA, riel=60)
+    await person(sqlite_sql, THIDA)
+    over = await Desk(sqlite_sql, ledger, clock).pay(DARA, THIDA, khr(amount))
+    assert over == OverLimit(LimitKind.BALANCE, khr(60), least=khr(100))
+
+
 async def test_a_payment_by_sms_has_its_own_cap(sqlite_sql, clock, ledger):
     await person(sqlite_sql, DARA, riel=400_000)
     await person(sqlite_sql, THIDA)
@@ -314,7 +322,7 @@ async def test_sessions_of_two_processes_use_a_limit_fully_and_never_exceed_it(
     await other_sql.close()
     assert Counter(type(one) for one in outcomes) == {Committed: 40, OverLimit: 24}
     assert {one for one in outcomes if isinstance(one, OverLimit)} == {
-        OverLimit(LimitKind.DAY, khr(0))
+        OverLimit(LimitKind.DAY, khr(0), least=khr(100))
     }
     assert await holding(sql, DARA) == (2_000_000, 0, 0)
     assert await holding(sql, THIDA) == (2_000_000, 0, 0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from talk import CHAN, DOLLARS, NOW, OPEN, PIN, SOK, STRANGER, Phone, World, answering
+from talk import CHAN, DOLLARS, KHR_CAPS, NOW, OPEN, PIN, SOK, STRANGER, Phone, World, answering
 
 from menus.effects import (
     AskAgain,
@@ -46,6 +46,7 @@ from menus.engine import Recent, WalletFacts
 from menus.flows.send_money import SendMoney
 from menus.forms import about
 from menus.kinds import Currency, Money, Msisdn, Pin
+from menus.limits import Used, sendable
 
 RIEL = Money(Currency.KHR, 5000)
 TO_PIN = ("1", "012345602", "5000")
@@ -71,6 +72,11 @@ NEWCOMER = replace(SOK, wallet=None, language=None)
             "Today you can still send 2,000 KHR.\nHow much, in KHR?",
         ),
         (OverLimit(LimitKind.COUNT, Money(Currency.KHR, 0)), True, "No more payments today."),
+        (
+            OverLimit(LimitKind.MONTH, Money(Currency.KHR, 60), Money(Currency.KHR, 100)),
+            True,
+            "This month you can still send 60 KHR. The least is 100 KHR.",
+        ),
         (PayeeFull(), False, "They cannot hold that much now. Send less, or later.\nHow much"),
         (NoWallet(CHAN), False, "012 345 602 has no wallet yet."),
         (JustOpening(CHAN), False, "012 345 602 is getting a wallet. Wait a minute"),
@@ -92,6 +98,21 @@ def test_every_outcome_of_a_transfer_is_told(outcome, ends, says):
     phone = Phone(world=answering((Transfer, outcome))).dial().type(*TO_PIN, PIN)
     assert phone.screen.startswith(says)
     assert phone.ended is ends
+
+
+@pytest.mark.parametrize(
+    ("used", "available", "says"),
+    [
+        (Used(), 60, "You have 60 KHR to send. The least is 100 KHR."),
+        (Used(day=2_000_000), 400_000, "Today you can still send 0 KHR. The least is 100 KHR."),
+    ],
+)
+@pytest.mark.parametrize("amount", ["5000", "60"])
+def test_who_can_send_nothing_is_told_so_at_the_first_amount(used, available, says, amount):
+    left = {Currency.KHR: sendable(KHR_CAPS, used, available)}
+    phone = Phone(replace(SOK, wallet=replace(OPEN, sendable=left)))
+    assert phone.dial().type("1", "012345602", amount).screen == says
+    assert phone.ended
 
 
 def test_every_outcome_has_been_tried_above():

@@ -25,13 +25,10 @@ def khr(minor):
         (1001, Used(), 50_000, True, LimitKind.SMS, 1000),
         (5001, Used(), 50_000, True, LimitKind.SMS, 1000),
         (701, Used(), 700, False, LimitKind.BALANCE, 700),
-        (101, Used(), -5, False, LimitKind.BALANCE, 0),
         (2001, Used(day=6000), 50_000, False, LimitKind.DAY, 2000),
         (2001, Used(day=6000, month=8500), 50_000, False, LimitKind.MONTH, 500),
         (5001, Used(day=4000, month=5000), 4000, False, LimitKind.BALANCE, 4000),
         (501, Used(day=6000, month=8500), 50_000, False, LimitKind.MONTH, 500),
-        (100, Used(count=3), 50_000, False, LimitKind.COUNT, 0),
-        (100, Used(day=9_999), 50_000, False, LimitKind.DAY, 0),
     ],
 )
 def test_the_limit_that_leaves_least_refuses_and_says_what_may_be_sent(  # noqa: PLR0917 - a table
@@ -39,6 +36,26 @@ def test_the_limit_that_leaves_least_refuses_and_says_what_may_be_sent(  # noqa:
 ):
     room = sendable(CAPS, used, available)
     assert refusal(khr(amount), room, sms=sms) == OverLimit(limit, khr(left))
+
+
+@pytest.mark.parametrize("amount", [1, 50, 99, 100, 1_000_000])
+@pytest.mark.parametrize("sms", [True, False])
+@pytest.mark.parametrize(
+    ("used", "available", "limit", "left"),
+    [
+        (Used(), 60, LimitKind.BALANCE, 60),
+        (Used(), -5, LimitKind.BALANCE, 0),
+        (Used(day=7_901), 50_000, LimitKind.DAY, 99),
+        (Used(day=9_999), 50_000, LimitKind.DAY, 0),
+        (Used(month=8_950), 50_000, LimitKind.MONTH, 50),
+        (Used(count=3), 50_000, LimitKind.COUNT, 0),
+    ],
+)
+def test_when_nothing_can_be_sent_no_amount_is_told_another_reason(  # noqa: PLR0917 - a table
+    amount, sms, used, available, limit, left
+):
+    over = refusal(khr(amount), sendable(CAPS, used, available), sms=sms)
+    assert over == OverLimit(limit, khr(left), least=khr(100))
 
 
 def test_before_the_first_payment_all_of_each_cap_is_left():
@@ -55,12 +72,14 @@ def test_what_is_within_all_limits_is_not_refused():
 @given(
     st.builds(Used, st.integers(0, 12_000), st.integers(0, 12_000), st.integers(0, 5)),
     st.integers(-10, 12_000),
+    st.sampled_from([1, 99, 1_000_000]),
     st.booleans(),
 )
-def test_what_a_refusal_names_may_really_be_sent(used, available, sms):
+def test_what_a_refusal_names_may_really_be_sent(used, available, amount, sms):
     room = sendable(CAPS, used, available)
-    over = refusal(khr(1_000_000), room, sms=sms)
-    if over.amount.minor >= CAPS.least:
+    over = refusal(khr(amount), room, sms=sms)
+    assert (over.least is None) == (room.most > 0)
+    if over.least is None:
         assert refusal(over.amount, room, sms=sms) is None
 
 

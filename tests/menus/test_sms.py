@@ -7,7 +7,20 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from talk import CHAN, DOLLARS, NOW, OPEN, PIN, SOK, Phone, World, answering, texts, transfers
+from talk import (
+    CHAN,
+    DOLLARS,
+    KHR_CAPS,
+    NOW,
+    OPEN,
+    PIN,
+    SOK,
+    Phone,
+    World,
+    answering,
+    texts,
+    transfers,
+)
 
 from menus.effects import (
     AskAgain,
@@ -25,6 +38,7 @@ from menus.effects import (
 )
 from menus.engine import Recent
 from menus.kinds import Currency, Money, Msisdn, Pin
+from menus.limits import Used, sendable
 from menus.sms import Asks, Challenge, Confirmation, Reply, SmsEngine
 
 SMS = SmsEngine(texts())
@@ -132,6 +146,14 @@ def test_sms_and_ussd_end_in_the_same_effect():
 )
 def test_what_cannot_be_sent_is_answered_with_the_reason(text, says):
     assert answer(text).startswith(says)
+
+
+@pytest.mark.parametrize("amount", ["5000", "60"])
+def test_who_can_send_nothing_is_told_so_whatever_the_amount(amount):
+    left = {Currency.KHR: sendable(KHR_CAPS, Used(), 60)}
+    facts = replace(SOK, wallet=replace(OPEN, sendable=left))
+    says = "You have 60 KHR to send. The least is 100 KHR."
+    assert answer(f"SEND {amount} 012345602", facts) == says
 
 
 def test_paying_the_same_again_is_said_before_the_code_and_agreed_to_with_it():
