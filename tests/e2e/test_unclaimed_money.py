@@ -9,7 +9,7 @@ async def test_a_stranger_is_texted_dials_chooses_a_pin_and_has_the_money(town: 
     person = town.stack.person("nobody")
     phone = town.phone(person)
     page = await payer.ask_to_pay(person, 5000)
-    assert "has no wallet yet. Send 5,000 KHR? It comes back after 30 days" in page
+    assert "has no wallet yet. Send 5,000 KHR? It comes back if not claimed." in page
     page = await payer.type(payer.person.pin)
     assert page.startswith("END Sent 5,000 KHR")
     invitation = await phone.hears("5,000 KHR", ref_in(page))

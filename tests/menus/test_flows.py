@@ -130,12 +130,21 @@ def test_after_being_asked_by_the_desk_a_yes_pays_again_with_another_intent():
     assert phone.type(PIN).ended
 
 
+def test_a_single_day_to_claim_money_is_told_as_well_as_thirty():
+    facts = replace(SOK, service=replace(SOK.service, unclaimed_days=1))
+    unclaimed = Committed("R7", STRANGER, "", RIEL, Money(Currency.KHR, 395_000))
+    world = answering((FindPayee, NoOwnerYet(STRANGER)), (Transfer, unclaimed))
+    phone = Phone(facts, world=world).dial().type("1", "012345605", "5000")
+    assert "Days to claim it: 1." in phone.screen
+    assert "Days to claim it: 1." in phone.type(PIN).screen
+
+
 def test_a_number_that_nobody_has_claimed_is_paid_after_being_told_so():
     world = answering((FindPayee, NoOwnerYet(STRANGER)))
     phone = Phone(world=world).dial().type("1", "012345605", "5000")
     assert phone.screen == (
-        "012 345 605 has no wallet yet. Send 5,000 KHR? It comes back after 30 days if not "
-        "claimed.\nPIN to confirm\n0 Back"
+        "012 345 605 has no wallet yet. Send 5,000 KHR? It comes back if not claimed. "
+        "Days to claim it: 30.\nPIN to confirm\n0 Back"
     )
     assert phone.turn.secret
     phone.type(PIN)
