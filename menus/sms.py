@@ -42,6 +42,12 @@ from menus.text.load import Texts
 YES_WORDS: Final = ("YES", "Y", "បាទ", "ចាស")
 HELP_WORDS: Final = ("HELP", "INFO", "ជំនួយ", "?")
 _CODE_AND_PIN: Final = re.compile(r"\D*?(\d{3,8})\D+(\d{4,8})\D*").fullmatch
+# Whole words, "no" and no Nokia; Khmer is written without spaces, and such a word may stand in it.
+_NO: Final = re.compile(
+    r"(?<!\w)(?:no|not|don[^\w\s]?t|stop|cancel|never)(?!\w)"
+    r"|មិន|អត់|កុំ|បោះបង់|ទេ(?![\u1780-\u17d3])",
+    re.IGNORECASE,
+).search
 _MINUS: Final = re.compile(r"\s-[0-9]").search  # and no dash between two numbers
 # Not `\b`: a Khmer word may end in a sign that is no letter.
 _FILLERS: Final = re.compile(r"(?<!\w)(?:to|for|of|payment|ref|ទៅ)(?!\w)", re.IGNORECASE)
@@ -187,7 +193,7 @@ class SmsEngine:
 
     def _confirmation(self, rest: str, facts: Facts) -> Said:
         found = _CODE_AND_PIN(rest)
-        if found:
+        if found and not _NO(rest):
             pin = Pin.parse(found[2], self._context("pin", {}, facts))
             if isinstance(pin, Pin):
                 return Confirmation(found[1], pin)

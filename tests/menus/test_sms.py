@@ -171,11 +171,49 @@ def test_paying_the_same_again_is_said_before_the_code_and_agreed_to_with_it():
 
 
 @pytest.mark.parametrize(
-    "text", ["YES 4821 730264", "yes: 4821, 730264.", "Yes៤៨២១ ៧៣០២៦៤", "YES code 4821 pin 730264"]
+    "text",
+    [
+        *("YES 4821 730264", "yes: 4821, 730264.", "Yes៤៨២១ ៧៣០២៦៤", "YES code 4821 pin 730264"),
+        *(
+            "YES 4821 730264\nSent from my Nokia",
+            "YES 4821 730264 noted, thanks",
+            "បាទ ៤៨២១ ៧៣០២៦៤",
+        ),
+        *("YES 4821 730264 from Tep ទេព", "yes 4821 pin:730264 now"),
+    ],
 )
 def test_a_code_and_a_pin_are_taken_apart(text):
     assert SMS.hear(text, SOK) == Confirmation("4821", Pin("730264"))
     assert "730264" not in repr(SMS.hear(text, SOK))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "YES 4821 730264 no",
+            "yes pin 4821 730264 - don't",
+            "YES 4821 730264 dont",
+            "Y no 4821 730264",
+        ),
+        *(
+            "YES 4821 730264 DON\u2019T!",
+            "YES stop 4821 730264",
+            "yes 4821 730264, cancel it",
+            "Y 4821 not 730264",
+        ),
+        *(
+            "yes 4821 730264 never",
+            "YES 4821 730264 ទេ",
+            "បាទ 4821 730264 អត់ទេ",
+            "YES 4821 730264 កុំផ្ញើ",
+        ),
+        *("YES 4821 730264 បោះបង់", "YES 4821 730264 មិនផ្ញើទេ", "YES 4821 730264 No."),
+    ],
+)
+def test_a_yes_that_also_says_no_pays_nothing_and_keeps_no_pin(text):
+    said = SMS.hear(text, SOK)
+    assert said == Reply("To pay answer: YES, the code, and your PIN. Nothing was paid.")
 
 
 @pytest.mark.parametrize("text", ["YES", "YES 730264", "YES 4821 73026", "yes please 1 2 3 4"])
