@@ -124,9 +124,10 @@ class Settings(BaseSettings):
     )
     ledger_wait_s: float = _row(
         3.0,
-        "longest wait of a turn for the ledger, seconds; carriers give up after 10 or sooner",
+        "longest wait of a turn for the ledger, seconds, at most 8; all else of a turn may take 2, "
+        "and carriers give up after 10 or sooner",
         ge=0.1,
-        le=60,
+        le=8,
         allow_inf_nan=False,
     )
     bank_domain: Domain = _row("bank", "this bank's domain on the ledger")

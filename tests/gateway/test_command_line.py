@@ -63,7 +63,7 @@ WRONG = [
     ("LEDGER_PEERS", ""),
     ("LEDGER_PEERS", ","),
     *(("LEDGER_PEERS", f"a:1,{wrong}") for wrong in ("a", "a:0", "a:65536", "http://a:1", LOOK)),
-    *(("LEDGER_WAIT_S", wrong) for wrong in ("0", "-1", "nan", "inf", "61", LOOK)),
+    *(("LEDGER_WAIT_S", wrong) for wrong in ("0", "-1", "nan", "inf", "8.1", LOOK)),
     *(("BANK_DOMAIN", wrong) for wrong in ("", "-bank", "bank_", "a..b", "1bank", "b" * 64)),
     ("ASSET_DOMAIN", f"#{LOOK}"),
     ("BANK_NAME", ""),
