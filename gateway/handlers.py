@@ -119,7 +119,7 @@ class Handlers:
                 )
             case e.ChoosePin():
                 return await self._to_the_end(
-                    self._choose_pin(effect, origin), origin, late=e.KeyRenewing()
+                    self._choose_pin(effect, origin), origin, late=e.Unconfirmed()
                 )
             case e.RenewKey():
                 return await self._to_the_end(
@@ -127,7 +127,7 @@ class Handlers:
                 )
             case e.OpenWallet():
                 return await self._to_the_end(
-                    self._open_wallet(effect, origin), origin, late=e.WalletOpening()
+                    self._open_wallet(effect, origin), origin, late=e.Unconfirmed()
                 )
             case e.Transfer() | e.PayBank():
                 return await self._to_the_end(

@@ -474,10 +474,12 @@ FindPayeeOutcome = (
     PayeeFound | PayeesFound | NoOwnerYet | JustOpening | NoWallet | TooManyLookups | Unavailable
 )
 SetLanguageOutcome = LanguageSet | Unavailable
-OpenWalletOutcome = WalletOpened | WalletOpening | WalletExists | KeptExpired | Unavailable
+OpenWalletOutcome = (
+    WalletOpened | WalletOpening | WalletExists | KeptExpired | Unconfirmed | Unavailable
+)
 ChangePinOutcome = PinChanged | PinNotNew | PinOutcome | KeptExpired | Unconfirmed | Unavailable
-ChoosePinOutcome = KeyRenewed | KeyRenewing | KeptExpired | Unavailable
-RenewKeyOutcome = ChoosePinOutcome | PinNotNew | PinOutcome | Unconfirmed
+ChoosePinOutcome = KeyRenewed | KeyRenewing | KeptExpired | Unconfirmed | Unavailable
+RenewKeyOutcome = ChoosePinOutcome | PinNotNew | PinOutcome
 PayBankOutcome = (
     Committed
     | InProgress

@@ -9,6 +9,7 @@ from menus.effects import (
     KeyRenewed,
     KeyRenewing,
     Unavailable,
+    Unconfirmed,
 )
 from menus.forms import Page, asks, ends, form
 from menus.lookups import NewPin, SamePin
@@ -32,6 +33,8 @@ class ChoosePinForm:
                 return ends("choose_pin.on_its_way")
             case KeptExpired():
                 return asks("pin", "pin.expired")
+            case Unconfirmed():
+                return ends("choose_pin.unconfirmed")
             case Unavailable():
                 return ends("engine.unavailable")
             case _:

@@ -7,6 +7,7 @@ from menus.effects import (
     OpenWallet,
     OpenWalletOutcome,
     Unavailable,
+    Unconfirmed,
     WalletExists,
     WalletOpened,
     WalletOpening,
@@ -35,6 +36,8 @@ class OpenWalletForm:
                 return ends("open.exists")
             case KeptExpired():
                 return asks("pin", "pin.expired")
+            case Unconfirmed():
+                return ends("open.unconfirmed")
             case Unavailable():
                 return ends("engine.unavailable")
             case _:

@@ -10,6 +10,7 @@ from menus.effects import (
     AskAgain,
     Balance,
     ChangePin,
+    ChoosePin,
     Committed,
     FindPayee,
     InProgress,
@@ -259,12 +260,31 @@ def test_a_wallet_is_opened_with_a_pin_chosen_twice():
         (WalletOpened(), "Your wallet is open."),
         (WalletExists(), "This number has a wallet already."),
         (KeptExpired(), "That took too long. Choose again.\nChoose a PIN"),
+        (
+            Unconfirmed(),
+            "Not confirmed. Please dial *855# again to see whether your wallet is open.",
+        ),
         (Unavailable(), "Not possible right now."),
     ],
 )
 def test_every_other_outcome_of_opening_is_told(outcome, says):
     phone = Phone(NEWCOMER, world=answering((OpenWallet, outcome))).dial()
     assert phone.type("1", "1", "730264", "730264").screen.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (KeyRenewing(), "Your PIN is being set. An SMS will tell when you can send."),
+        (KeptExpired(), "That took too long. Choose again.\nChoose a PIN"),
+        (Unconfirmed(), "Not confirmed. Please dial *855# again to see whether your PIN is set."),
+        (Unavailable(), "Not possible right now."),
+    ],
+)
+def test_every_other_outcome_of_a_first_pin_is_told(outcome, says):
+    facts = replace(SOK, wallet=replace(OPEN, has_pin=False))
+    phone = Phone(facts, world=answering((ChoosePin, outcome))).dial()
+    assert phone.type("1", "730264", "730264").screen.startswith(says)
 
 
 def test_back_onto_a_kept_pin_asks_it_anew():
