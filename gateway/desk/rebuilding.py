@@ -3,14 +3,16 @@
 Each is written as it was reserved when it was signed, and then ends with its block like any other:
 counters, balances and receipts follow by themselves. What only the lost row knew is lost: which
 turn it was, the channel, the exact bytes (they are on the ledger). A payment is known by what the
-gateway makes: one command, signed by the wallet it takes from, with a ref for description.
+gateway makes: one command, signed by the wallet it takes from, with a ref for description. Out of a
+wallet without an owner only returns go (`returns`), each of what has come from where it goes to.
 
 Only for blocks that a process meets before it has come to their end (`Follower.walked`): later,
 money that leaves a wallet without a row is somebody else's doing, and must stand out. Called inside
 the commit that settles the block, on wallets that are locked.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
@@ -20,9 +22,10 @@ from gateway.desk.amounts import Assets, NotExact, from_decimal
 from gateway.desk.checks import Want
 from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
-from gateway.desk.reservations import GuardFailed, Order, reserve_rebuilt
+from gateway.desk.reservations import GuardFailed, Order, reserve_rebuilt, reserve_returns
 from gateway.desk.settlement import Submitted
 from gateway.desk.signing import described
+from gateway.desk.unclaimed import meet_return
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Listing, Wallet, table_of
 from ledger_client.ledger import Block, BlockTransaction, Signed, TransferAsset
@@ -39,8 +42,18 @@ _NUMBERS = (
         )
     )
 )
-_OWNED = select(_WALLET.c.account_id, _WALLET.c.key_version).where(
-    _WALLET.c.account_id.in_(select(listed("accounts").c.value)), _WALLET.c.claim == ""
+
+
+class Payer(NamedTuple):
+    """A wallet of ours that a block takes money from; `claim` is empty once it has its owner."""
+
+    account_id: str
+    key_version: int
+    claim: str
+
+
+_PAYERS = select(*(_WALLET.c[name] for name in Payer._fields)).where(
+    _WALLET.c.account_id.in_(select(listed("accounts").c.value))
 )
 
 
@@ -66,16 +79,18 @@ def rebuild(
     accounts = in_list({account for _, one in found for account in (one.src, one.dest)})
     numbered = connection.execute(_NUMBERS, {"accounts": accounts})
     numbers = {row.account_id: row.msisdn for row in numbered}
-    owned = connection.execute(_OWNED, {"accounts": accounts})
-    versions = {row.account_id: row.key_version for row in owned}
+    payers = connection.execute(_PAYERS, {"accounts": accounts})
+    by_account = {row.account_id: Payer(*row) for row in payers}
     written = []
     for transaction, command in found:
-        if command.src not in versions:
-            continue  # nobody's yet: what goes back of it is for `returns` to find out
+        payer = by_account[command.src]
         try:
-            order, beneficiary = _order(transaction, command, numbers, versions, assets)
+            order, beneficiary = _order(transaction, command, numbers, payer, assets)
             with connection.begin_nested():
-                reserve_rebuilt(journal, connection, limits, ours, [(order, beneficiary)])
+                if payer.claim:
+                    _go_back(journal, connection, ours, order)
+                else:
+                    reserve_rebuilt(journal, connection, limits, ours, [(order, beneficiary)])
         except (GuardFailed, IntegrityError, NotExact) as error:
             LOG.error("a payment cannot be written again", tx_hash=transaction.tx_hash, error=error)
             continue
@@ -83,6 +98,14 @@ def rebuild(
             Submitted(transaction.tx_hash, "signed", command.src, command.src, command.dest)
         )
     return written
+
+
+def _go_back(journal: Journal, connection: Connection, ours: Collection[str], order: Order) -> None:
+    """Write a return, also at what it returns: that would go back once more, of others' money."""
+    src, to, amount = order.src_account, order.want.dest_account, order.want.amount
+    if not meet_return(connection, src, to, amount, ref=order.ref, at_ms=order.at_ms):
+        raise GuardFailed("nothing like it waits in this wallet, which has no owner")
+    reserve_returns(journal, connection, ours, [order])
 
 
 def _payment(transaction: BlockTransaction, ours: Collection[str]) -> Iterator[TransferAsset]:
@@ -96,8 +119,8 @@ def _payment(transaction: BlockTransaction, ours: Collection[str]) -> Iterator[T
 def _order(
     transaction: BlockTransaction,
     command: TransferAsset,
-    numbers: dict[str, str],
-    versions: dict[str, int],
+    numbers: Mapping[str, str],
+    payer: Payer,
     assets: Assets,
 ) -> tuple[Order, str | None]:
     made, currency = described(command.description), assets.currency(command.asset_id)
@@ -105,16 +128,18 @@ def _order(
         raise NotExact(command.asset_id)
     ref, beneficiary = made
     to = numbers.get(command.dest)
+    named = (f"rebuilt {transaction.tx_hash}", f"rebuilt/{transaction.tx_hash}")
+    intent, turn = (f"return/{ref}", "") if payer.claim else named
     want = Want(
-        f"rebuilt {transaction.tx_hash}",
-        f"rebuilt/{transaction.tx_hash}",
+        intent,
+        turn,
         Msisdn(numbers[command.src]),
         Msisdn(to) if to else None,
         command.dest,
         Money(currency, from_decimal(command.amount, currency)),
         again=True,
-        channel="ussd",
+        channel="return" if payer.claim else "ussd",
     )
     signed = Signed(transaction.tx_hash, "", transaction.created_time, b"")
-    at_ms, version = transaction.created_time, versions[command.src]
-    return Order(want, ref, command.src, version, signed, at_ms), beneficiary
+    at_ms = transaction.created_time
+    return Order(want, ref, command.src, payer.key_version, signed, at_ms), beneficiary

@@ -17,22 +17,20 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.exc import IntegrityError
 
 from gateway import logs
 from gateway.clock import Clock, Entropy
 from gateway.desk import listings
 from gateway.desk.amounts import Assets
-from gateway.desk.books import Books, open_books_of_accounts
 from gateway.desk.checks import Want
 from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
-from gateway.desk.locks import lock_wallets
 from gateway.desk.pins import named_key
-from gateway.desk.reservations import GuardFailed, Order, reserve_returns
+from gateway.desk.reservations import Order
+from gateway.desk.return_commits import Begun, GoingBack, place
 from gateway.desk.signing import MaySign, at_once, command_of, fresh_ref
 from gateway.desk.times import to_ms
-from gateway.desk.unclaimed import Back, begin_return
+from gateway.desk.unclaimed import Back
 from gateway.meters import Meters
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.sql import Sql, StoreUnavailable
@@ -71,25 +69,6 @@ class Overdue:
     sealed: Sealed
     due: tuple[Due, ...]
     numbers: dict[str, str]  # of whom it came from, by account, as far as we know
-
-
-@dataclass(frozen=True, slots=True)
-class GoingBack:
-    """A wallet's returns, signed and ready for their one commit."""
-
-    account_id: str
-    key_version: int
-    backs: tuple[Back, ...]
-    orders: tuple[Order, ...]
-    at_ms: int
-
-
-class Begun(NamedTuple):
-    """Returns that are stored, and those of them that find no room, or nobody, at the other end."""
-
-    refs: tuple[str, ...] = ()
-    over_cap: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
 
 
 class Returns:
@@ -180,6 +159,9 @@ class Returns:
         return Order(want, ref, due.account_id, wallet.sealed.key_version, signed, at_ms)
 
     def _tell(self, begun: Begun) -> None:
+        if begun.short:
+            self._meters.faults.labels("returns").inc()
+            LOG.error("a wallet holds less than is due back from it", account=begun.short)
         if not begun.refs:
             return  # claimed, or begun by another process
         self._poke()
@@ -258,44 +240,3 @@ def _find(connection: Connection, asked: Asked) -> list[Overdue]:
         for account_id, number, public_key, *sealed in wallets
         if account_id in due  # begun by another process between these two questions
     ]
-
-
-def place(
-    journal: Journal,
-    limits: Limits,
-    connection: Connection,
-    items: Sequence[GoingBack],
-) -> list[Begun]:
-    """Store what goes back, of each wallet all or nothing."""
-    dests = {order.want.dest_account for item in items for order in item.orders}
-    ours = lock_wallets(connection, {*dests, *(item.account_id for item in items)})
-    begun = []
-    for item in items:
-        books = open_books_of_accounts(connection, limits, item.orders[0].day, sorted(dests))
-        try:
-            with connection.begin_nested():
-                if not begin_return(
-                    connection, item.account_id, item.key_version, item.backs, item.at_ms
-                ):
-                    raise GuardFailed  # noqa: TRY301 - what it has changed is undone
-                reserve_returns(journal, connection, ours, item.orders)
-        except (GuardFailed, IntegrityError):  # also a ref that is taken: the next sweep has others
-            begun.append(Begun())
-            continue
-        begun.append(_begun(books, ours, item))
-    return begun
-
-
-def _begun(books: Books, ours: set[str], item: GoingBack) -> Begun:
-    over_cap, gone = [], []
-    for order in item.orders:
-        to, amount = order.want.dest_account, order.want.amount
-        payee, held = books.accounts.get(to), books.held(to, amount.currency)
-        if payee is None and to in ours:
-            gone.append(order.ref)
-        elif payee:
-            total = held.settled + held.incoming + amount.minor
-            if total > books.caps(payee, amount.currency).held:
-                over_cap.append(order.ref)
-        books.reserve(order.src_account, to, amount)
-    return Begun(tuple(order.ref for order in item.orders), tuple(over_cap), tuple(gone))

@@ -18,17 +18,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, case, exists, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, exists, select, update
 
 from gateway.messages import withdraw_invitations
 from gateway.stores.dialects import in_list, listed
-from gateway.stores.tables import Unclaimed, Wallet, table_of
+from gateway.stores.tables import Receipt, Unclaimed, Wallet, table_of
+from menus.kinds import Money
 
 TIER: Final = "unclaimed"
 DAY_MS: Final = 24 * 60 * 60 * 1000
 AGAIN_MS: Final = DAY_MS  # after a return came to nothing, until it is tried again
 
-_WALLET, _UNCLAIMED = table_of(Wallet), table_of(Unclaimed)
+_WALLET, _RECEIPT, _UNCLAIMED = table_of(Wallet), table_of(Receipt), table_of(Unclaimed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,34 @@ _TAKE = (
     )
     .values(state="returning", ref=bindparam("b_ref"))
 )
+# What a return that was met in a block has returned: what nothing returns yet, before what has a
+# return of its own, which then came to nothing; the oldest first.
+_WENT_BACK = (
+    select(*(_UNCLAIMED.c[name] for name in ("tx_hash", "command_index", "state")))
+    .join(
+        _RECEIPT,
+        (_RECEIPT.c.tx_hash == _UNCLAIMED.c.tx_hash)
+        & (_RECEIPT.c.command_index == _UNCLAIMED.c.command_index),
+    )
+    .where(
+        _UNCLAIMED.c.account_id == bindparam("account"),
+        _UNCLAIMED.c.state.in_(("waiting", "returning")),
+        _RECEIPT.c.src_account == bindparam("payer"),
+        _RECEIPT.c.currency == bindparam("currency"),
+        _RECEIPT.c.amount == bindparam("amount", type_=BigInteger),
+    )
+    .order_by(_UNCLAIMED.c.state == "returning", _UNCLAIMED.c.due_at, _UNCLAIMED.c.tx_hash)
+    .limit(1)
+)
+_TAKE_MET = (
+    update(_UNCLAIMED)
+    .where(
+        _UNCLAIMED.c.tx_hash == bindparam("b_hash"),
+        _UNCLAIMED.c.command_index == bindparam("b_index"),
+        _UNCLAIMED.c.state == bindparam("b_was"),
+    )
+    .values(state="returning", ref=bindparam("b_ref"))
+)
 _of_refs = _UNCLAIMED.c.ref.in_(select(listed("refs").c.value))
 # Whatever became of it here meanwhile: a block is not argued with.
 _RETURNED = update(_UNCLAIMED).where(_of_refs).values(state="returned")
@@ -200,9 +229,31 @@ def begin_return(
     ]
     if connection.execute(_TAKE, rows).rowcount != len(rows):
         return False
+    _withdraw(connection, account_id, now_ms)
+    return True
+
+
+def meet_return(
+    connection: Connection, account_id: str, payer: str, amount: Money, *, ref: str, at_ms: int
+) -> bool:
+    """A block holds a return that no row knows: note it at what it returns; False if nothing is.
+
+    Whether the wallet is claimed meanwhile does not matter: the money has left it.
+    """
+    sent = {"payer": payer, "currency": amount.currency.value, "amount": amount.minor}
+    found = connection.execute(_WENT_BACK, {"account": account_id, **sent}).first()
+    if found is None:
+        return False
+    at = {"b_hash": found.tx_hash, "b_index": found.command_index, "b_was": found.state}
+    if connection.execute(_TAKE_MET, {**at, "b_ref": ref}).rowcount != 1:
+        return False
+    _withdraw(connection, account_id, at_ms)
+    return True
+
+
+def _withdraw(connection: Connection, account_id: str, now_ms: int) -> None:
     if withdraw_invitations(connection, [account_id], now_ms):
         connection.execute(_TELL_ANEW, {"b_account": account_id})  # of what still waits
-    return True
 
 
 def end_returns(

@@ -31,6 +31,7 @@ MODULES = (
     "gateway/desk/making.py",
     "gateway/desk/unclaimed.py",
     "gateway/desk/returns.py",
+    "gateway/desk/return_commits.py",
     "gateway/desk/disputable.py",
     "gateway/desk/dispute_rows.py",
     "gateway/desk/dispute_commits.py",
