@@ -278,6 +278,10 @@ class Follower:
         for tx_hash in settled.astray:
             self._meters.drifts.labels("block").inc()
             self._fault("money left a wallet, and no payment says so", tx_hash=tx_hash)
+        for account in settled.stranded:
+            self._fault(
+                "a wallet was made that is given up: its number has another", account=account
+            )
         for tx_hash in settled.rebuilt:
             self._meters.settled.labels("rebuilt").inc()
             self._fault("a payment had no row: written again from its block", tx_hash=tx_hash)

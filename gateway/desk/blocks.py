@@ -81,6 +81,7 @@ class Settled:
     unasked: int = 0  # keys replaced by whom we did not send
     astray: tuple[str, ...] = ()  # transactions that took money otherwise than our rows say
     rebuilt: tuple[str, ...] = ()  # payments that had no row any more
+    stranded: tuple[str, ...] = ()  # wallets on the ledger that had been given up, and stay closed
 
 
 class Followed(NamedTuple):
@@ -195,6 +196,7 @@ def settle(
             len(unasked),
             _astray(endings, movements, ours),
             tuple(row.tx_hash for row in lost),
+            tuple(endings.stranded),
         )
     ]
 

@@ -6,7 +6,7 @@ Shared by the follower (blocks) and the outbox (what can never enter a block). B
 wallets, `settlement.end` what ended, and then hand it here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,7 @@ class Endings:
     movements: list[tuple[str, Currency, int, str]] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)  # replacements that others have sent
+    stranded: list[str] = field(default_factory=list)  # see `settlement.reopen`; set by `write`
 
     def write(self, journal: Journal, connection: Connection, receipts: Receipts) -> int:
         """Write what follows; how many SMS were queued."""
@@ -54,8 +55,8 @@ class Endings:
             line = (row["account_id"], row["currency"], "")
             row["movement"] = numbers[line, row["tx_hash"]]
         insert_ignore(connection, Receipt, arrived)
-        opened = self._openings(connection, self.committed, "open")
-        closed = self._openings(connection, self.failed, "closed")
+        opened = self._opened(connection)
+        closed = settlement.end_openings(connection, _openings(self.failed), "closed", self.at_ms)
         self._unclaimed(connection, arrived)
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
         told = receipts.of_openings(connection, opened, closed)
@@ -165,11 +166,17 @@ class Endings:
             if dispute_rows.close(journal, connection, row, "ended", self.at_ms)
         ]
 
-    def _openings(
-        self, connection: Connection, ended: Sequence[Ended], state: str
-    ) -> list[tuple[str, str]]:
-        accounts = {one.account_id for one in ended if one.purpose == OPENING}
-        return settlement.end_openings(connection, sorted(accounts), state, self.at_ms)
+    def _opened(self, connection: Connection) -> list[tuple[str, str]]:
+        """Open the wallets that are on the ledger, also those that were thought not to be."""
+        made = _openings(self.committed)
+        opened = settlement.end_openings(connection, made, "open", self.at_ms)
+        given_up = _openings(one for one in self.committed if one.before != "signed")
+        reopened, self.stranded = settlement.reopen(connection, given_up, self.at_ms)
+        return [*opened, *reopened]
+
+
+def _openings(ended: Iterable[Ended]) -> list[str]:
+    return sorted({one.account_id for one in ended if one.purpose == OPENING})
 
 
 def _payments(ended: Sequence[Ended], purpose: str = "transfer") -> list[EndedPayment]:

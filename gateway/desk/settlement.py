@@ -9,7 +9,7 @@ it happened, and only those rows are handed on, so that a late or repeated verdi
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, bindparam, case, select, update
+from sqlalchemy import BigInteger, Connection, String, bindparam, case, exists, select, update
 
 from gateway.desk.locks import lock_wallets
 from gateway.stores.dialects import in_list, listed
@@ -107,6 +107,18 @@ _END_OPENINGS = (
     )
     .returning(_WALLET.c.account_id, _WALLET.c.msisdn, _WALLET.c.claim)
 )
+_other = _WALLET.alias("other")
+_REOPEN = (
+    update(_WALLET)
+    .where(
+        _WALLET.c.account_id == bindparam("b_account"),
+        _WALLET.c.state == "closed",
+        _WALLET.c.opened_at == 0,  # by an opening that came to nothing, not after it was used
+        ~exists().where(_other.c.msisdn == _WALLET.c.msisdn, _other.c.state != "closed"),
+    )
+    .values(state="open", opened_at=bindparam("b_at"))
+    .returning(_WALLET.c.account_id, _WALLET.c.msisdn, _WALLET.c.claim)
+)
 
 
 def lock_for_ending(
@@ -181,3 +193,21 @@ def end_openings(
     asked = {"accounts": in_list(accounts), "b_state": state, "b_at": at_ms}
     rows = connection.execute(_END_OPENINGS, asked)
     return sorted((row.account_id, row.msisdn) for row in rows if not row.claim)
+
+
+def reopen(
+    connection: Connection, accounts: Sequence[str], at_ms: int
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Open wallets whose openings were given up, and are on the ledger all the same.
+
+    (account, number) as from `end_openings`; and those that stay closed, for their numbers have
+    others by now: whoever reads of them must see to what is paid there.
+    """
+    opened, stranded = list[tuple[str, str]](), list[str]()
+    for account in accounts:  # one by one: two may be of one number
+        row = connection.execute(_REOPEN, {"b_account": account, "b_at": at_ms}).first()
+        if row is None:
+            stranded.append(account)
+        elif not row.claim:
+            opened.append((row.account_id, row.msisdn))
+    return opened, stranded
