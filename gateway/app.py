@@ -345,12 +345,12 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         yield gateway
 
 
-def ledger_of(settings: Settings) -> Iroha1:
-    """The network of the settings, asked in the opener's name."""
+def ledger_of(settings: Settings, asker: str = "opener", key: SigningKey | None = None) -> Iroha1:
+    """The network of the settings, asked in the opener's name, or in that of who has this key."""
     return Iroha1(
         settings.ledger_peers,
-        f"opener@{settings.bank_domain}",
-        key_of("OPENER_KEY_FILE", settings.opener_key_file),
+        f"{asker}@{settings.bank_domain}",
+        key or key_of("OPENER_KEY_FILE", settings.opener_key_file),
         tls_ca=certificates_of(settings.ledger_ca_file),
         trust=trust_of(settings),
     )

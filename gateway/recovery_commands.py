@@ -17,8 +17,11 @@ import typer
 from gateway.commands import explained, read_settings
 
 if TYPE_CHECKING:
+    from gateway.config import Settings
     from gateway.desk.recovery import Recovery
     from gateway.desk.recovery_request import Request
+    from ledger_client.keys import SigningKey
+    from ledger_client.ledger import Ledger
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +41,7 @@ def begin(
 ) -> None:
     """Ask for a new key, with the first signature. Nothing has changed for the wallet yet.
 
+    The ledger is asked which keys the wallet has there: all of them are to go.
     OUT.json holds no secret; carry it to the second person. It is good for 23 hours.
     """
     from gateway.desk.recovery_request import RecoveryError  # noqa: PLC0415  # as in __main__
@@ -46,8 +50,9 @@ def begin(
 
     async def ask(msisdn: Msisdn) -> "Request":
         key = load_key(key_file)
-        async with _recovery() as recovery:
-            return await recovery.begin(msisdn, reason, key)
+        settings = read_settings(least="warning")
+        async with _recovery(settings) as recovery, _ledger(settings, key) as ledger:
+            return await recovery.begin(msisdn, reason, key, ledger)
 
     with explained():
         whose = Msisdn.read(number)
@@ -97,7 +102,7 @@ def finish(
     """
 
     async def hand_over(request: "Request") -> None:
-        async with _recovery() as recovery:
+        async with _recovery(read_settings(least="warning")) as recovery:
             await recovery.finish(request)
 
     with explained():
@@ -110,7 +115,7 @@ def finish(
 
 
 @asynccontextmanager
-async def _recovery() -> AsyncIterator["Recovery"]:
+async def _recovery(settings: "Settings") -> AsyncIterator["Recovery"]:
     """The room itself, on the database of the settings."""
     from gateway.clock import SystemClock, system_entropy  # noqa: PLC0415
     from gateway.desk.journal import Journal  # noqa: PLC0415
@@ -120,7 +125,6 @@ async def _recovery() -> AsyncIterator["Recovery"]:
     from gateway.stores.runners import open_sql  # noqa: PLC0415
     from gateway.vault import Vault  # noqa: PLC0415
 
-    settings = read_settings(least="warning")
     require_schema(settings)
     vault = Vault(Kek.load(settings.kek_file), system_entropy, None)
     sql = open_sql(settings.database_url, threads=1)
@@ -136,6 +140,18 @@ async def _recovery() -> AsyncIterator["Recovery"]:
         )
     finally:
         await sql.close()
+
+
+@asynccontextmanager
+async def _ledger(settings: "Settings", key: "SigningKey") -> AsyncIterator["Ledger"]:
+    """The network of the settings, asked in the recoverer's name."""
+    from gateway.app import ledger_of  # noqa: PLC0415
+
+    ledger = ledger_of(settings, "recoverer", key)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 def _read(file: Path) -> "Request":
@@ -163,7 +179,7 @@ def _show(request: "Request") -> None:
         ("because", BECAUSE[request.reason]),
         ("asked at", f"{asked}, good until {until}"),
         ("signed by", f"{signers}, of the 2 keys that {request.recoverer} needs"),
-        ("old key", f"{request.old_key}, of no use afterwards"),
+        *(("old key", f"{key}, of no use afterwards") for key in request.old_keys),
         ("new key", f"{request.new_key}, without a PIN until the owner chooses one"),
     ):
         typer.echo(f"{name:>9}  {value}")

@@ -32,6 +32,7 @@ from gateway.stores.sql import Sql
 from gateway.stores.tables import Counter, Replacement, Wallet, table_of
 from gateway.vault import Vault
 from ledger_client.keys import KeyForm, SigningKey
+from ledger_client.ledger import Ledger, QueryRefused
 from ledger_client.transaction import build
 from menus.kinds import Msisdn
 from menus.limits import business_day
@@ -42,10 +43,9 @@ _WALLET, _REPLACEMENT, _COUNTER = table_of(Wallet), table_of(Replacement), table
 
 
 class Owned(NamedTuple):
-    """A number's wallet, and the key it has on the ledger."""
+    """A number's wallet, and how many keys it has had."""
 
     account_id: str
-    public_key: str
     key_version: int
 
 
@@ -90,25 +90,40 @@ class Recovery:
         self._entropy = entropy
         self._key_form: KeyForm = key_form
 
-    async def begin(self, number: Msisdn, reason: Reason, key: SigningKey) -> Request:
-        """Make and store a new key, and ask for it with the first signature."""
+    async def begin(
+        self, number: Msisdn, reason: Reason, key: SigningKey, ledger: Ledger
+    ) -> Request:
+        """Make and store a new key, and ask for it with the first signature.
+
+        It takes the place of every key that the ledger has of the wallet: whose key was stolen may
+        have got another beside it, and after a restore ours may be none of them.
+        """
         (wallet,) = await self._sql.run(find, [number.e164])
         if wallet is None:
             raise RecoveryError(f"{number.e164} has no wallet here")
+        old = await self._keys(wallet.account_id, ledger)
+        if not old:
+            raise _busy(number)
         new = SigningKey.generate(self._entropy, self._key_form)
         version = wallet.key_version + 1
         sealed = self._vault.seal_without_pin(wallet.account_id, version, new.seed)
-        commands = exchange(wallet.account_id, new=new.public_key, old=wallet.public_key)
+        commands = exchange(wallet.account_id, new=new.public_key, old=old)
         at_ms = to_ms(self._clock.now())
         signed = build(self._recoverer, commands, at_ms, key=key, quorum=QUORUM)
         made = NewKey(wallet.account_id, reason, new.public_key, sealed, signed.tx_hash, at_ms)
         (stored,) = await self._sql.run(store_awaiting, [made])
         if not stored:
-            raise RecoveryError(
-                f"the wallet of {number.e164} is being opened, or its key replaced, at this "
-                "moment: try again in a minute"
-            )
+            raise _busy(number)
         return Request.of(reason, signed.data)
+
+    async def _keys(self, account_id: str, ledger: Ledger) -> list[str]:
+        try:
+            return sorted(await ledger.signatories(account_id) or ())
+        except QueryRefused as error:
+            raise RecoveryError(
+                f"{error}: the ledger does not tell which keys {account_id} has; is the key file "
+                f"one of {self._recoverer}?"
+            ) from None
 
     async def finish(self, request: Request) -> None:
         """Hand a request that both have signed to the outbox of whichever gateway runs."""
@@ -120,6 +135,13 @@ class Recovery:
         (refusal,) = await self._sql.run(partial(hand_over, journal=self._journal), [asked])
         if refusal:
             raise RecoveryError(refusal)
+
+
+def _busy(number: Msisdn) -> RecoveryError:
+    return RecoveryError(
+        f"the wallet of {number.e164} is being opened, or its key replaced, at this moment: "
+        "try again in a minute"
+    )
 
 
 # ---- operations

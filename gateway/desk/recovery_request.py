@@ -7,6 +7,7 @@ database, for the second signer's host has none of ours.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -14,7 +15,7 @@ from typing import Final, cast
 from gateway.desk.replacement import Reason
 from gateway.desk.times import from_ms
 from ledger_client.keys import SigningKey
-from ledger_client.ledger import AddSignatory, InvalidTransaction, RemoveSignatory
+from ledger_client.ledger import AddSignatory, Command, InvalidTransaction, RemoveSignatory
 from ledger_client.transaction import Draft, add_signature, read_draft
 
 BANKS_REASONS: Final[tuple[Reason, ...]] = ("forgotten", "theft")
@@ -37,7 +38,7 @@ class Request:
     recoverer: str
     account_id: str
     new_key: str
-    old_key: str
+    old_keys: tuple[str, ...]
     signers: tuple[str, ...]
     asked_at: datetime
 
@@ -49,13 +50,13 @@ class Request:
         except InvalidTransaction as error:
             raise RecoveryError(f"not a request that can be trusted: {error}") from None
         match draft.commands:
-            case (AddSignatory(account_id, new), RemoveSignatory(again, old)) if (
-                account_id == again and new != old and _is_recovery(draft, account_id)
-            ):
-                asked_at = from_ms(draft.created_time)
-                signers = draft.signers
+            case (AddSignatory(account_id, new), *rest) if _is_recovery(draft, account_id):
+                old = _removed(account_id, rest)
             case _:
-                raise RecoveryError("not a request for a recovery: it asks for something else")
+                new, old = "", ()
+        if not old or new in old:
+            raise RecoveryError("not a request for a recovery: it asks for something else")
+        asked_at, signers = from_ms(draft.created_time), draft.signers
         return cls(
             reason, data, draft.tx_hash, draft.creator, account_id, new, old, signers, asked_at
         )
@@ -98,6 +99,16 @@ class Request:
         except InvalidTransaction:
             raise RecoveryError("this key has signed already: another person must") from None
         return replace(self, data=data, signers=(*self.signers, key.public_key))
+
+
+def _removed(account_id: str, commands: Sequence[Command]) -> tuple[str, ...]:
+    """The keys that these take from the account; none if they are anything else, too."""
+    keys = [
+        one.public_key
+        for one in commands
+        if isinstance(one, RemoveSignatory) and one.account_id == account_id
+    ]
+    return tuple(keys) if len(set(keys)) == len(commands) else ()
 
 
 def _is_recovery(draft: Draft, account_id: str) -> bool:

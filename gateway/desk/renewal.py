@@ -189,7 +189,7 @@ class Renewals:
         new = SigningKey.generate(self._entropy, self._bank.key_form)
         sealed = self._vault.seal(account_id, old.key_version + 1, new.seed, under)
         now_ms = to_ms(self._clock.now())
-        commands = exchange(account_id, new=new.public_key, old=opened.key.public_key)
+        commands = exchange(account_id, new=new.public_key, old=[opened.key.public_key])
         if publish:
             listing = self._bank.listing(publish, account_id, now_ms)
             signed = build_batch([(account_id, commands, now_ms, opened.key), listing])

@@ -13,7 +13,7 @@ Everything runs inside a caller's commit, on wallets that `lock_wallets` has loc
 key replaced is not decided here: `renewal` (the owner) and `recovery` (the bank) do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -73,9 +73,11 @@ class Changed(NamedTuple):
     claimed: bool = False  # its wallet had no owner before
 
 
-def exchange(account_id: str, *, new: str, old: str) -> tuple[AddSignatory, RemoveSignatory]:
+def exchange(
+    account_id: str, *, new: str, old: Iterable[str]
+) -> tuple[AddSignatory | RemoveSignatory, ...]:
     """One transaction's commands, in the only order that never leaves an account without a key."""
-    return AddSignatory(account_id, new), RemoveSignatory(account_id, old)
+    return AddSignatory(account_id, new), *(RemoveSignatory(account_id, key) for key in old)
 
 
 # ---- stored

@@ -43,8 +43,8 @@ class KeyedLedger(MemoryLedger):
 
     def __init__(self, *, auto: bool = False) -> None:
         super().__init__(auto=auto)
-        self.signatories: defaultdict[str, set[str]] = defaultdict(set)
-        self.signatories[RECOVERER] = {FIRST.public_key, SECOND.public_key}
+        self.keys: defaultdict[str, set[str]] = defaultdict(set)
+        self.keys[RECOVERER] = {FIRST.public_key, SECOND.public_key}
         self.drop_reply = False
         self._signed: dict[str, set[str]] = {}
 
@@ -56,22 +56,25 @@ class KeyedLedger(MemoryLedger):
         if self.drop_reply:
             raise LedgerUnreachable("the reply was lost")
 
+    async def signatories(self, account_id: str) -> Sequence[str] | None:
+        return sorted(self.keys.get(account_id, ())) or None
+
     def _apply(self, tx: BlockTransaction, *, checked: bool = True) -> bool:
-        keys = self.signatories[tx.creator]
+        keys = self.keys[tx.creator]
         signed = self._signed.get(tx.tx_hash, set())
         wanted = 2 if tx.creator == RECOVERER else 1
         if checked and keys and not (signed <= keys and len(signed) >= wanted):
             return False
         changes = [c for c in tx.commands if isinstance(c, AddSignatory | RemoveSignatory)]
         if any(
-            (one.public_key in self.signatories[one.account_id]) == isinstance(one, AddSignatory)
+            (one.public_key in self.keys[one.account_id]) == isinstance(one, AddSignatory)
             for one in changes
         ):
             return False
         if not super()._apply(tx, checked=checked):
             return False
         for one in changes:
-            held = self.signatories[one.account_id]
+            held = self.keys[one.account_id]
             (held.add if isinstance(one, AddSignatory) else held.remove)(one.public_key)
         return True
 
@@ -140,7 +143,7 @@ class Custody:
 async def dara(sql: Sql, ledger: KeyedLedger, **wallet: Any) -> None:
     await person(sql, DARA, ledger, riel=400_000, **wallet)
     (row,) = await fetch(sql, WALLET, account_id=account(DARA))
-    ledger.signatories[account(DARA)] = {row["public_key"]}
+    ledger.keys[account(DARA)] = {row["public_key"]}
 
 
 async def pinless(sql: Sql, ledger: KeyedLedger, **wallet: Any) -> None:
@@ -171,7 +174,7 @@ async def opens(vault: Vault, row: dict[str, Any]) -> bool:
 
 async def check_keys(custody: Custody, number: Msisdn = DARA, *, at_rest: bool = False) -> None:
     """The ledger knows one key of the wallet, and we can open it, if only after its block."""
-    (on_ledger,) = custody.ledger.signatories[account(number)]
+    (on_ledger,) = custody.ledger.keys[account(number)]
     rows = await fetch(custody.sql, WALLET, account_id=account(number))
     if not at_rest:
         rows += await fetch(custody.sql, REPLACEMENT, account_id=account(number))

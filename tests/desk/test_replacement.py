@@ -178,7 +178,7 @@ async def test_the_old_pin_signs_for_a_new_key_under_a_new_pin(custody, ledger):
     assert await custody.desk.pins.open(ACCOUNT, PIN, "t1") == WrongPin(2)
     opened = await custody.desk.pins.open(ACCOUNT, NEW, "t2")
     assert isinstance(opened, Opened)
-    assert {opened.key.public_key} == ledger.signatories[ACCOUNT]
+    assert {opened.key.public_key} == ledger.keys[ACCOUNT]
 
 
 async def test_a_pin_that_somebody_knows_does_not_stay(on_sqlite, ledger):

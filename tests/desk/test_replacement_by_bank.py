@@ -40,7 +40,7 @@ from gateway.desk.replacement import exchange
 from gateway.stores.runners import open_sql
 from gateway.stores.sql import StoreUnavailable
 from ledger_client.keys import SigningKey
-from ledger_client.ledger import AddSignatory, Reached
+from ledger_client.ledger import AddSignatory, QueryRefused, Reached
 from ledger_client.transaction import build
 from menus.effects import InProgress, Unavailable, WalletHeld
 from menus.kinds import Msisdn
@@ -73,7 +73,7 @@ async def on_sqlite(sqlite_sql, clock, ledger) -> Custody:
 
 async def signed_twice(custody: Custody, number: Msisdn = DARA) -> Request:
     """What comes back from the second host, through both files."""
-    asked = await custody.recovery.begin(number, "forgotten", FIRST)
+    asked = await custody.recovery.begin(number, "forgotten", FIRST, custody.ledger)
     carried = Request.read(asked.text()).signed_by(SECOND, custody.clock.now())
     return Request.read(carried.text())
 
@@ -150,11 +150,42 @@ async def test_a_request_finished_hours_later_is_sent_all_the_same(on_sqlite, cl
     assert (await only(on_sqlite.sql, REPLACEMENT))["state"] == "done"
 
 
+# ---- what the ledger has of a wallet
+
+
+async def test_a_wallet_whose_key_was_replaced_after_the_backup_is_recovered(on_sqlite, ledger):
+    ledger.keys[ACCOUNT] = {OLD_KEY}  # its row names another
+    request = await signed_twice(on_sqlite)
+    assert request.old_keys == (OLD_KEY,)
+    await on_sqlite.recovery.finish(request)
+    await on_sqlite.through()
+    await check_keys(on_sqlite, at_rest=True)
+
+
+async def test_a_key_that_a_thief_has_put_beside_the_owners_goes_with_it(on_sqlite, ledger):
+    ledger.keys[ACCOUNT].add(OLD_KEY)
+    request = await signed_twice(on_sqlite)
+    assert len(request.old_keys) == 2
+    await on_sqlite.recovery.finish(request)
+    await on_sqlite.through()
+    await check_keys(on_sqlite, at_rest=True)
+
+
+async def test_a_ledger_that_does_not_tell_is_said_to_the_person(on_sqlite, ledger, monkeypatch):
+    async def refuse(_account_id: str) -> None:
+        raise QueryRefused("STATEFUL_INVALID", 2, "no permission")
+
+    monkeypatch.setattr(ledger, "signatories", refuse)
+    with pytest.raises(RecoveryError, match="is the key file one of recoverer@bank"):
+        await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, ledger)
+    assert await rows(on_sqlite.sql, REPLACEMENT) == []
+
+
 # ---- who signs
 
 
 async def test_one_signature_is_not_enough_and_one_person_is_not_two(on_sqlite, clock):
-    request = await on_sqlite.recovery.begin(DARA, "forgotten", FIRST)
+    request = await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, on_sqlite.ledger)
     with pytest.raises(RecoveryError, match="second signature"):
         await on_sqlite.recovery.finish(request)
     with pytest.raises(RecoveryError, match="another person"):
@@ -167,7 +198,7 @@ async def test_one_signature_is_not_enough_and_one_person_is_not_two(on_sqlite, 
 
 async def test_a_key_that_is_not_the_recoverers_leaves_everything_as_it_was(on_sqlite, clock):
     before = await only(on_sqlite.sql, WALLET, account_id=ACCOUNT)
-    request = await on_sqlite.recovery.begin(DARA, "theft", FIRST)
+    request = await on_sqlite.recovery.begin(DARA, "theft", FIRST, on_sqlite.ledger)
     await on_sqlite.recovery.finish(request.signed_by(THIRD, clock.now()))
     await on_sqlite.through()
     await check_keys(on_sqlite, at_rest=True)
@@ -183,7 +214,7 @@ async def test_a_key_that_is_not_the_recoverers_leaves_everything_as_it_was(on_s
 
 
 async def test_a_request_is_good_for_less_than_the_ledgers_day(on_sqlite, clock):
-    asked = await on_sqlite.recovery.begin(DARA, "forgotten", FIRST)
+    asked = await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, on_sqlite.ledger)
     request = asked.signed_by(SECOND, clock.now())
     assert timedelta(hours=24) > GOOD_FOR
     await clock.advance(GOOD_FOR.total_seconds())
@@ -195,7 +226,7 @@ async def test_a_request_is_good_for_less_than_the_ledgers_day(on_sqlite, clock)
 
 
 async def test_hosts_whose_clocks_differ_are_told_so(on_sqlite, clock):
-    asked = await on_sqlite.recovery.begin(DARA, "forgotten", FIRST)
+    asked = await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, on_sqlite.ledger)
     asked.check_time(clock.now() - timedelta(minutes=5))
     with pytest.raises(RecoveryError, match="clocks"):
         asked.signed_by(SECOND, clock.now() - timedelta(minutes=6))
@@ -211,6 +242,7 @@ async def test_a_day_has_so_many_recoveries_and_the_next_has_as_many_again(
     sqls = [open_sql(database_url) for _ in range(2)]
     for number in numbers:
         await person(sqls[0], number)
+        ledger.keys[f"{number.e164[1:]}@bank"] = {OLD_KEY}
     both = [Custody(sql, ledger, clock, f"{n}", recoveries=3) for n, sql in enumerate(sqls)]
     requests = [await signed_twice(both[0], number) for number in numbers]
 
@@ -286,10 +318,10 @@ async def test_of_two_requests_for_one_wallet_one_is_carried_out(on_sqlite, cloc
 
 async def test_a_number_without_a_wallet_and_one_being_opened_are_refused(on_sqlite, ledger):
     with pytest.raises(RecoveryError, match="no wallet"):
-        await on_sqlite.recovery.begin(Msisdn("+85512345699"), "forgotten", FIRST)
+        await on_sqlite.recovery.begin(Msisdn("+85512345699"), "forgotten", FIRST, on_sqlite.ledger)
     await change(on_sqlite.sql, WALLET, state="opening")
     with pytest.raises(RecoveryError, match="being opened"):
-        await on_sqlite.recovery.begin(DARA, "forgotten", FIRST)
+        await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, on_sqlite.ledger)
 
 
 async def test_a_request_that_was_begun_elsewhere_is_not_known(on_sqlite, clock):
@@ -306,12 +338,12 @@ def asked(*commands, creator: str = RECOVERER, quorum: int = 2) -> bytes:
     return build(creator, commands, NOON, key=FIRST, quorum=quorum).data
 
 
-WANTED = exchange(ACCOUNT, new=NEW_KEY, old=OLD_KEY)
+WANTED = exchange(ACCOUNT, new=NEW_KEY, old=[OLD_KEY])
 
 
 def test_a_request_says_what_its_bytes_say():
     request = Request.of("forgotten", asked(*WANTED))
-    assert (request.account_id, request.new_key, request.old_key) == (ACCOUNT, NEW_KEY, OLD_KEY)
+    assert (request.account_id, request.new_key, request.old_keys) == (ACCOUNT, NEW_KEY, (OLD_KEY,))
     assert (request.recoverer, request.signers) == (RECOVERER, (FIRST.public_key,))
 
 
@@ -320,6 +352,7 @@ def test_a_request_says_what_its_bytes_say():
     [
         asked(WANTED[0]),
         asked(*WANTED, WANTED[0]),
+        asked(*WANTED, WANTED[1]),
         asked(*reversed(WANTED)),
         asked(WANTED[0], replace(WANTED[1], account_id="85512345602@bank")),
         asked(WANTED[0], replace(WANTED[1], public_key=NEW_KEY)),

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from clocks import FakeClock
-from custody_parts import DARA, make_wallet, only, rows
+from custody_parts import ACCOUNT, DARA, make_wallet, only, rows
 from money_parts import SUBMISSION
-from replacement_parts import REPLACEMENT
+from replacement_parts import REPLACEMENT, KeyedLedger
 from typer.testing import CliRunner, Result
 
+import gateway.app
 from gateway import clock, logs
 from gateway.__main__ import app
 from gateway.stores.runners import open_sql
@@ -31,7 +32,16 @@ def host(tmp_path: Path, sqlite_url: str, monkeypatch) -> Path:
     assert run("keys", str(tmp_path / "keys")).exit_code == 0
     monkeypatch.setenv("GATEWAY_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("GATEWAY_KEK_FILE", str(tmp_path / "keys/kek.toml"))
-    in_database(sqlite_url, make_wallet)
+    wallet = in_database(sqlite_url, make_wallet)
+
+    def ledger_of(_settings, asker, key):
+        """One on which Dara's key is; it tells the recoverer, and nobody else."""
+        assert (asker, key.public_key) == ("recoverer", public_key(tmp_path, "recoverer"))
+        ledger = KeyedLedger()
+        ledger.keys[ACCOUNT] = {wallet.public_key}
+        return ledger
+
+    monkeypatch.setattr(gateway.app, "ledger_of", ledger_of)
     return tmp_path
 
 
@@ -44,6 +54,10 @@ def in_database(url: str, work, *arguments, **where):
             await sql.close()
 
     return asyncio.run(visit())
+
+
+def public_key(host: Path, name: str) -> str:
+    return (host / f"keys/{name}.pub").read_text().strip()
 
 
 def run(*words: str | Path, typed: str = "") -> Result:
@@ -87,10 +101,7 @@ def test_two_people_on_two_hosts_replace_a_key(host, sqlite_url, monkeypatch):
     new = in_database(sqlite_url, only, REPLACEMENT)
     assert (new["state"], new["reason"]) == ("pending", "forgotten")
     sent = in_database(sqlite_url, only, SUBMISSION)
-    keys = [
-        (host / f"keys/{name}.pub").read_text().strip()
-        for name in ("recoverer", "recoverer_second")
-    ]
+    keys = [public_key(host, name) for name in ("recoverer", "recoverer_second")]
     assert list(read_draft(sent["data"]).signers) == keys
 
 

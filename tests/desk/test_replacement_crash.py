@@ -132,7 +132,7 @@ class World:
 
     async def begin_recovery(self) -> None:
         with suppress(RecoveryError):
-            made = await self.custody.recovery.begin(DARA, "forgotten", FIRST)
+            made = await self.custody.recovery.begin(DARA, "forgotten", FIRST, self.custody.ledger)
             self.requests.append(made.signed_by(SECOND, self.clock.now()))
 
     async def finish_recovery(self) -> None:

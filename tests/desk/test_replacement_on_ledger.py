@@ -6,8 +6,19 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from custody_parts import ACCOUNT, PIN, WALLET, make_wallet, only
-from money_parts import DARA, SUBMISSION, THIDA, TREASURY, account, eventually, holding, khr
+from money_parts import (
+    DARA,
+    SUBMISSION,
+    THIDA,
+    TREASURY,
+    account,
+    eventually,
+    execute,
+    holding,
+    khr,
+)
 from replacement_parts import NEW, REPLACEMENT, THIRD, Custody
+from sqlalchemy import update
 from test_transfers_on_ledger import key, start
 
 from gateway.clock import SystemClock
@@ -43,12 +54,19 @@ def opening(number, wallet: SigningKey, now: int) -> list[bytes]:
     return [signed.data for signed in batch]
 
 
+class Town(Custody):
+    """A gateway process, and the ledger as the recoverer may ask it."""
+
+    recoverers: Iroha1
+
+
 @asynccontextmanager
-async def town(sql, folder) -> AsyncIterator[Custody]:
+async def town(sql, folder) -> AsyncIterator[Town]:
     """A ledger on which Dara and Thida have wallets and Dara has riel, and a gateway."""
     server = await start(folder)
     ledger = Iroha1([server.address], "opener@bank", key("opener@bank"), deadline_s=2.0)
-    custody = Custody(sql, ledger, SystemClock())
+    custody = Town(sql, ledger, SystemClock())
+    custody.recoverers = Iroha1([server.address], RECOVERER, FIRST, deadline_s=2.0)
     now = time.time_ns() // 1_000_000 - 60_000
     give = TransferAsset(TREASURY, ACCOUNT, "khr#nbc", "100000")
     try:
@@ -60,6 +78,7 @@ async def town(sql, folder) -> AsyncIterator[Custody]:
             await eventually(partial(rich, sql), tries=TRIES)
             yield custody
     finally:
+        await custody.recoverers.close()
         await ledger.close()
         await server.stop()
 
@@ -99,7 +118,7 @@ async def test_an_owner_gets_a_new_key_and_the_old_one_signs_no_more(sql, tmp_pa
 async def test_the_banks_two_keys_replace_one_and_the_owner_chooses_a_pin(sql, tmp_path):
     async with town(sql, tmp_path) as custody:
         before = await one_key(custody)
-        asked = await custody.recovery.begin(DARA, "forgotten", FIRST)
+        asked = await custody.recovery.begin(DARA, "forgotten", FIRST, custody.recoverers)
         request = asked.signed_by(SECOND, custody.clock.now())
         await custody.recovery.finish(request)
         assert await eventually(partial(ended, custody, request.tx_hash), tries=TRIES) == "done"
@@ -115,11 +134,31 @@ async def test_the_banks_two_keys_replace_one_and_the_owner_chooses_a_pin(sql, t
 async def test_a_stranger_as_second_signer_is_refused_by_the_ledger(sqlite_sql, tmp_path):
     async with town(sqlite_sql, tmp_path) as custody:
         before = await one_key(custody)
-        asked = await custody.recovery.begin(DARA, "forgotten", FIRST)
+        asked = await custody.recovery.begin(DARA, "forgotten", FIRST, custody.recoverers)
         request = asked.signed_by(THIRD, custody.clock.now())
         await custody.recovery.finish(request)
         assert await eventually(partial(ended, custody, request.tx_hash), tries=TRIES) == "failed"
         assert (await only(sqlite_sql, SUBMISSION))["state"] == "rejected"
         assert await one_key(custody) == before
         paid = await custody.desk.pay(DARA, THIDA, khr(5_000), wait_s=WAIT_S)
+        assert isinstance(paid, Committed)
+
+
+async def test_a_wallet_whose_key_was_replaced_after_the_backup_is_recovered(sqlite_sql, tmp_path):
+    async with town(sqlite_sql, tmp_path) as custody:
+        backup = await only(sqlite_sql, WALLET, account_id=ACCOUNT)
+        await custody.renewals.renew(await custody.kept(), PIN, custody.at(wait_s=WAIT_S))
+        lost = await one_key(custody)
+        await execute(sqlite_sql, REPLACEMENT.delete())
+        restored = update(WALLET).where(WALLET.c.account_id == ACCOUNT).values(backup)
+        await execute(sqlite_sql, restored)
+        asked = await custody.recovery.begin(DARA, "forgotten", FIRST, custody.recoverers)
+        assert asked.old_keys == (lost,)
+        request = asked.signed_by(SECOND, custody.clock.now())
+        await custody.recovery.finish(request)
+        assert await eventually(partial(ended, custody, request.tx_hash), tries=TRIES) == "done"
+        assert await one_key(custody) not in (lost, backup["public_key"])
+        said = await custody.renewals.first_pin(await custody.kept(), custody.at(wait_s=WAIT_S))
+        assert said == KeyRenewed()
+        paid = await custody.desk.pay(DARA, THIDA, khr(5_000), pin=NEW, wait_s=WAIT_S)
         assert isinstance(paid, Committed)

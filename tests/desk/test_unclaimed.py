@@ -181,7 +181,7 @@ async def test_a_batch_that_the_ledger_refuses_leaves_no_wallet_and_tells_the_se
     town.ledger.held[account(DARA), "khr#nbc"] -= 399_000  # it was spent past us
     ref = (await town.send(DARA, BOPHA, 5_000)).ref
     await town.through()
-    assert account(BOPHA) not in town.ledger.signatories
+    assert account(BOPHA) not in town.ledger.keys
     assert (await town.wallet(BOPHA))["state"] == "closed"
     assert {row["state"] for row in await fetch(town.sql, SUBMISSION)} == {"rejected"}
     assert await holding(town.sql, DARA) == (400_000, 0, 0)
@@ -316,4 +316,4 @@ async def test_the_bank_recovers_no_wallet_that_nobody_has_claimed(town: Town):
     await town.send(DARA, BOPHA, 5_000)
     await town.through()
     with pytest.raises(RecoveryError, match="has no wallet here"):
-        await town.recovery.begin(BOPHA, "forgotten", FIRST)
+        await town.recovery.begin(BOPHA, "forgotten", FIRST, town.ledger)

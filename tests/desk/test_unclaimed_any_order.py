@@ -52,7 +52,7 @@ class World:
                 await town.send(src, to, 100 * self.steps)
             case "claim", (number,):
                 await town.claim(number)
-            case "pay in", (number,) if ledger.signatories.get(account(number)):
+            case "pay in", (number,) if ledger.keys.get(account(number)):
                 ledger.pay_in(account(number), "300", src="srey@aba")
             case "overdue", ():
                 await self.clock.sleep(31 * 86_400)
@@ -100,7 +100,7 @@ class World:
                 await self._check(wallet, mine)
 
     async def _check(self, wallet: dict[str, Any], notes: set[str]) -> None:
-        keys = self.ledger.signatories.get(wallet["account_id"], set())
+        keys = self.ledger.keys.get(wallet["account_id"], set())
         if wallet["state"] == "closed":
             assert (keys, notes) == (set(), set())
             return

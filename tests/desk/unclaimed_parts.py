@@ -70,7 +70,7 @@ class TownLedger(KeyedLedger):
             self.refuse_all
             or any(one.dest in self.closed for one in paid)
             or any(self.held[one.src, one.asset_id] < Decimal(one.amount) for one in paid)
-            or any(self.signatories.get(one.account_id) for one in made)
+            or any(self.keys.get(one.account_id) for one in made)
         )
 
     def _apply(self, tx: BlockTransaction, *, checked: bool = True) -> bool:
@@ -79,7 +79,7 @@ class TownLedger(KeyedLedger):
             return False
         for command in tx.commands:
             if isinstance(command, CreateAccount):
-                self.signatories[command.account_id] = {command.public_key}
+                self.keys[command.account_id] = {command.public_key}
         return super()._apply(tx, checked=checked)
 
 
