@@ -278,6 +278,9 @@ class Follower:
         for tx_hash in settled.astray:
             self._meters.drifts.labels("block").inc()
             self._fault("money left a wallet, and no payment says so", tx_hash=tx_hash)
+        for account, tx_hash in settled.rekeyed:
+            event = "a wallet has a key that is not ours: it needs `ussd-gateway recover`"
+            self._fault(event, account=account, tx_hash=tx_hash)
         for account in settled.stranded:
             self._fault(
                 "a wallet was made that is given up: its number has another", account=account

@@ -81,6 +81,7 @@ class Settled:
     unasked: int = 0  # keys replaced by whom we did not send
     astray: tuple[str, ...] = ()  # transactions that took money otherwise than our rows say
     rebuilt: tuple[str, ...] = ()  # payments that had no row any more
+    rekeyed: tuple[tuple[str, str], ...] = ()  # wallets whose keys changed not by us, and by what
     stranded: tuple[str, ...] = ()  # wallets on the ledger that had been given up, and stay closed
 
 
@@ -162,10 +163,14 @@ def settle(
     overdue = _overdue(connection, times) - hashes - rejected
     unasked = replacement.unasked(connection, sorted(hashes))
     touched.update(unasked.values())
+    changes = replacement.key_changes(block, own)
+    touched.update(account for account, _ in changes)
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
+    seen = {row.tx_hash for row in known} | unasked.keys()
+    rekeyed = sorted({each for each in changes if each[0] in ours and each[1] not in seen})
     lost: list[Submitted] = []
     if one.restored:
-        seen = {row.tx_hash for row in known}
+        replacement.meet_claims(connection, [account for account, _ in rekeyed], one.now_ms)
         lost = rebuild(journal, connection, receipts.limits, assets, ours, block=block, known=seen)
         known = [*known, *lost]
     endings = Endings(one.day, one.now_ms, block.created_time, block.height)
@@ -196,6 +201,7 @@ def settle(
             len(unasked),
             _astray(endings, movements, ours),
             tuple(row.tx_hash for row in lost),
+            tuple(rekeyed),
             tuple(endings.stranded),
         )
     ]

@@ -32,10 +32,11 @@ from gateway.desk import unclaimed
 from gateway.desk.attempts import forgive
 from gateway.desk.books import IS_BEING_REPLACED
 from gateway.desk.openings import BASIC
+from gateway.messages import withdraw_invitations
 from gateway.stores.dialects import in_list, listed
 from gateway.stores.tables import Replacement, Submission, Wallet, table_of
 from gateway.vault import Sealed
-from ledger_client.ledger import AddSignatory, RemoveSignatory
+from ledger_client.ledger import AddSignatory, Block, RemoveSignatory
 
 REPLACEMENT: Final = "replacement"
 LISTING: Final = "listing"  # of a wallet that is claimed, in one batch with its new key
@@ -159,6 +160,27 @@ def unasked(connection: Connection, hashes: Sequence[str]) -> dict[str, str]:
     """
     rows = connection.execute(_UNASKED, {"hashes": in_list(hashes)})
     return {tx_hash: account_id for tx_hash, account_id in rows}  # noqa: C416 - rows are not pairs to mypy
+
+
+def key_changes(block: Block, own: str) -> list[tuple[str, str]]:
+    """Accounts of bank `own` whose keys a block changes, each with the transaction's hash."""
+    return [
+        (command.account_id, transaction.tx_hash)
+        for transaction in block.transactions
+        for command in transaction.commands
+        if isinstance(command, AddSignatory | RemoveSignatory)
+        and command.account_id.endswith(f"@{own}")
+    ]
+
+
+def meet_claims(connection: Connection, accounts: Iterable[str], now_ms: int) -> None:
+    """These have keys that a lost database knew: whichever had no owner here has been claimed.
+
+    Nothing that waits there may go back, and what its owner has paid is his. We cannot sign for
+    them until they are recovered.
+    """
+    claimed = unclaimed.claimed(connection, accounts, BASIC)
+    withdraw_invitations(connection, claimed, now_ms)
 
 
 def install(connection: Connection, hashes: Sequence[str]) -> list[Changed]:
