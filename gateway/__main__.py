@@ -114,15 +114,16 @@ def reseal() -> None:
 def reconcile(
     *,
     with_ledger: Annotated[
-        bool, typer.Option("--ledger/--no-ledger", help="also the ledger's blocks and balances")
+        bool,
+        typer.Option("--ledger/--no-ledger", help="also the ledger's blocks, balances and keys"),
     ] = True,
 ) -> None:
     """Compare every row of money with its movements, and with the ledger. Gateways may run.
 
     Each holding, counter, payment and receipt with the chain of movements that led to it; each
-    movement with the ledger's blocks; each wallet's balance with the ledger's account. The exit
-    code is 0 when all is as it should be, and 1 when a row drifts: RECONCILIATION.md says what
-    then. Nothing is changed.
+    movement with the ledger's blocks; each wallet's balance and key with the ledger's account. The
+    exit code is 0 when all is as it should be, and 1 when a row drifts: RECONCILIATION.md says
+    what then. Nothing is changed.
     """
     from gateway.reconcile import reconcile as compare  # noqa: PLC0415
 

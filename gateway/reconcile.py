@@ -1,8 +1,8 @@
 """Reconciliation as an operator asks for it: `ussd-gateway reconcile`.
 
-The rows beside their movements, the movements beside the ledger's blocks, and the balances beside
-the ledger's accounts; told in plain words. What is looked at, and what is said of a row, is decided
-in `desk.audit` and `desk.recount`.
+The rows beside their movements, the movements beside the ledger's blocks, and balances and keys
+beside the ledger's accounts; told in plain words. What is looked at, and what is said of a row, is
+decided in `desk.audit` and `desk.recount`.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -97,7 +97,9 @@ async def beside(
     await telling.all_of("blocks", recount.blocks(sql, ledger, assets))
     if await recount.is_settled(sql, ledger, clock):
         await telling.all_of("wallets", recount.balances(sql, ledger, assets, clock))
+        await telling.all_of("wallets' keys", recount.keys(sql, ledger, clock))
     else:
         telling.say(
-            "balances are not compared: the ledger has blocks that no gateway settles; run one"
+            "balances and keys are not compared: the ledger has blocks that no gateway settles; "
+            "run one"
         )

@@ -2,7 +2,7 @@
 
 Every block since the chains began is read again: what it moved of our wallets must be in our
 movements of that height and nothing else, and what it took from them must be a payment's row. Then
-each wallet's balance is asked of the ledger. Reads only; a gateway may settle meanwhile.
+each wallet's balance and key are asked of the ledger. Reads only; a gateway may settle meanwhile.
 """
 
 import asyncio
@@ -151,7 +151,7 @@ def _written(span: Span) -> Select[Any]:
     )
 
 
-# ---- the ledger's own balances
+# ---- the ledger's own balances and keys
 
 
 async def is_settled(sql: Sql, ledger: Ledger, clock: Clock) -> bool:
@@ -216,6 +216,43 @@ async def _told(ledger: Ledger, assets: Assets, account: str) -> dict[tuple[str,
             except NotExact:
                 told[account, currency.value] = -1
     return told
+
+
+async def keys(sql: Sql, ledger: Ledger, clock: Clock) -> AsyncIterator[Step]:
+    """Ask the ledger for each wallet's keys, some wallets at a time: ours must be the only one."""
+    after = ""
+    while True:
+        (accounts,) = await sql.run(read_wallets, [after], only_reads=True)
+        if not accounts:
+            return
+        yield Step("wallet", len(accounts), await _other_keys(sql, ledger, clock, accounts))
+        after = accounts[-1]
+
+
+async def _other_keys(
+    sql: Sql, ledger: Ledger, clock: Clock, accounts: Sequence[str]
+) -> list[Drift]:
+    """What differs still after some tries: a key may be replaced between the two answers."""
+    wrong = list(accounts)
+    for tries in range(TRIES):
+        if tries:
+            await clock.sleep(AGAIN_S)
+        told = dict(zip(wrong, await asyncio.gather(*map(ledger.signatories, wrong)), strict=True))
+        (held,) = await sql.run(read_keys, [wrong], only_reads=True)
+        wrong = [account for account in wrong if list(told[account] or ()) != [held[account]]]
+        if not wrong:
+            return []
+    why = "has other keys on the ledger than ours: `ussd-gateway recover`"
+    return [Drift("wallet", account, why) for account in wrong]
+
+
+def read_keys(connection: Connection, asked: Sequence[Sequence[str]]) -> list[Mapping[str, str]]:
+    """The public key that we hold of each of these accounts."""
+    keys = select(_WALLET.c.account_id, _WALLET.c.public_key)
+    return [
+        {row.account_id: row.public_key for row in connection.execute(keys.where(of))}
+        for of in (_WALLET.c.account_id.in_(accounts) for accounts in asked)
+    ]
 
 
 def read_wallets(connection: Connection, places: Sequence[str]) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import pytest
 from clocks import FakeClock
+from custody_parts import WALLET
 from money_parts import (
     DARA,
     HOLDING,
@@ -12,6 +13,7 @@ from money_parts import (
     MemoryLedger,
     account,
     execute,
+    fetch,
     khr,
     person,
 )
@@ -126,3 +128,38 @@ async def test_a_block_that_no_peer_tells_is_said_by_its_height(desk, sql, monke
     await execute(sql, update(CURSOR).values(height=4))
     with pytest.raises(LedgerUnreachable, match="block 4"):
         await of_blocks(desk)
+
+
+# ---- keys
+
+
+async def test_a_wallet_whose_key_on_the_ledger_is_not_ours_is_found(desk, sql, monkeypatch):
+    told = {row["account_id"]: [row["public_key"]] for row in await fetch(sql, WALLET)}
+
+    async def signatories(account_id: str) -> list[str] | None:
+        return told.get(account_id)
+
+    async def adrift() -> list[str]:
+        steps = recount.keys(sql, desk.ledger, FakeClock(skipping=True))
+        return [drift.row async for step in steps for drift in step.drifts]
+
+    monkeypatch.setattr(desk.ledger, "signatories", signatories)
+    assert await adrift() == []
+    told[account(DARA)] = [*told[account(DARA)], "5e" * 32]
+    assert await adrift() == [account(DARA)]
+    told[account(DARA)] = ["5e" * 32]
+    del told[account(THIDA)]
+    assert await adrift() == [account(DARA), account(THIDA)]
+
+
+async def test_a_key_that_is_replaced_at_that_moment_is_asked_for_again(desk, sql, monkeypatch):
+    told = {row["account_id"]: row["public_key"] for row in await fetch(sql, WALLET)}
+    asked: list[str] = []
+
+    async def signatories(account_id: str) -> list[str]:
+        asked.append(account_id)
+        return [told[account_id] if len(asked) > 2 else "5e" * 32]
+
+    monkeypatch.setattr(desk.ledger, "signatories", signatories)
+    steps = recount.keys(sql, desk.ledger, FakeClock(skipping=True))
+    assert [step.drifts async for step in steps] == [[]]
