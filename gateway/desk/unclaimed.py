@@ -238,6 +238,7 @@ def meet_return(
 ) -> bool:
     """A block holds a return that no row knows: note it at what it returns; False if nothing is.
 
+    Whoever is told False undoes what was done here.
     Whether the wallet is claimed meanwhile does not matter: the money has left it.
     """
     sent = {"payer": payer, "currency": amount.currency.value, "amount": amount.minor}
@@ -245,10 +246,8 @@ def meet_return(
     if found is None:
         return False
     at = {"b_hash": found.tx_hash, "b_index": found.command_index, "b_was": found.state}
-    if connection.execute(_TAKE_MET, {**at, "b_ref": ref}).rowcount != 1:
-        return False
     _withdraw(connection, account_id, at_ms)
-    return True
+    return connection.execute(_TAKE_MET, {**at, "b_ref": ref}).rowcount == 1
 
 
 def _withdraw(connection: Connection, account_id: str, now_ms: int) -> None:

@@ -262,6 +262,15 @@ async def test_a_judged_turn_hears_of_the_hold_that_is_due_though_nobody_has_set
     assert await wrong(guard, "t2") == WalletHeld()
 
 
+async def test_a_wallet_that_is_being_opened_becomes_no_held_one(sqlite_sql, guard):
+    """Held, it would never open with its block."""
+    await change(sqlite_sql, WALLET, wrong_pins=9, state="opening")
+    assert await wrong(guard, "t1") == WalletHeld()
+    (wallet,) = await rows(sqlite_sql, WALLET)
+    assert (wallet["state"], wallet["wrong_pins"]) == ("opening", 10)
+    assert not await rows(sqlite_sql, MESSAGE)
+
+
 async def test_a_wrong_pin_beside_one_being_tried_is_told_of_no_lock_that_may_be_lifted(
     sqlite_sql, clock, guard
 ):
