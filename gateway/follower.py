@@ -195,6 +195,7 @@ class Follower:
                 LOG.warning("blocks wait for the database", error=error)
                 self._pause_s = RETRY_S
             except LedgerUnreachable as error:
+                self._pause_s = RETRY_S  # it may be back at any moment
                 if self._up:  # else it has been told
                     why = str(error)[:200]
                     self._fault("blocks cannot be followed", said=why, hint=NO_BLOCK_HINT)

@@ -1,7 +1,7 @@
-"""The commit that begins what goes back (`returns`): of each wallet all that is due, or nothing.
+"""The commit that begins what goes back (`returns`): of each wallet all that is due at once.
 
-A wallet in which money is missing gives back as much as it holds, the first due first: nobody waits
-for what another cannot get. That there is such a wallet is told to whoever asked.
+One in which money is missing gives back as much as it holds, the first due first: nobody waits for
+what another cannot get. That there is such a wallet is told to whoever asked.
 """
 
 from collections.abc import Sequence

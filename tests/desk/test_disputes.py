@@ -168,6 +168,36 @@ async def test_a_refusal_gives_the_hold_back_and_tells_the_payer(desk, sql):
     assert await desk.asked(THIDA) is None
 
 
+async def test_nothing_of_them_ends_before_all_blocks_are_settled(desk, sql, clock):
+    """One of those blocks may hold the answer, where a backup was restored."""
+    walked = False
+
+    async def may_sign(_patience_s: float) -> bool:
+        return walked
+
+    async def ended() -> bool:
+        return await holding(sql, THIDA) == (55_000, 0, 0)  # the hold is the first to end
+
+    async with desk.running():
+        await desk.ask(DARA, await paid(desk))
+    clock.skipping = True
+    await clock.sleep(4 * DAY_S)
+    clock.skipping = False
+    desk.disputes._may_sign = may_sign
+    running = asyncio.ensure_future(desk.disputes.run())
+    try:
+        for _ in range(3):
+            await clock.advance(disputes.EVERY_S)
+            await asyncio.sleep(0.01)
+        assert not await ended()
+        walked = True
+        await clock.advance(disputes.EVERY_S)
+        await eventually(ended)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_when_their_time_is_over_first_the_hold_ends_then_the_dispute(desk, sql, clock):
     async with desk.running():
         await desk.ask(DARA, await paid(desk))

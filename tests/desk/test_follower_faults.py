@@ -9,7 +9,7 @@ from money_parts import DARA, Desk, MemoryLedger, account, eventually, holding, 
 from structlog.testing import capture_logs
 
 from gateway.follower import PAUSE_MOST_S
-from ledger_client.ledger import Block, Doubt, QueryRefused, Reached
+from ledger_client.ledger import Block, Doubt, LedgerUnreachable, QueryRefused, Reached
 
 
 class Refusing(MemoryLedger):
@@ -18,12 +18,13 @@ class Refusing(MemoryLedger):
     def __init__(self, clock) -> None:
         super().__init__(auto=False)
         self.clock, self.refuses = clock, True
+        self.why: Exception = QueryRefused("STATEFUL_INVALID", 2, "no permission")
         self.asked_at: list[float] = []
 
     def blocks(self, after: Reached) -> AsyncIterator[Block | Doubt]:
         self.asked_at.append(self.clock.monotonic())
         if self.refuses:
-            raise QueryRefused("STATEFUL_INVALID", 2, "no permission")
+            raise self.why
         return super().blocks(after)
 
 
@@ -53,6 +54,25 @@ async def test_a_refusal_is_told_with_its_reason_and_ever_less_often(desk, clock
     assert "GATEWAY_BANK_DOMAIN" in told[0]["hint"]
     gaps = [after - before for before, after in pairwise(ledger.asked_at)]
     assert all(gap >= least for gap, least in zip(gaps, (1, 2, 4, 8, 16, 30, 30), strict=False))
+
+
+async def test_peers_that_answer_and_give_no_block_are_told_and_asked_again_at_once(
+    desk, clock, ledger
+):
+    ledger.why = LedgerUnreachable("a peer: DEADLINE_EXCEEDED")
+
+    async def asked(times: int) -> bool:
+        await clock.advance(1)
+        return len(ledger.asked_at) >= times
+
+    with capture_logs() as lines:
+        async with desk.running():
+            await eventually(lambda: asked(6))
+    told = [line for line in lines if line["event"] == "blocks cannot be followed"]
+    assert told[0]["said"] == "a peer: DEADLINE_EXCEEDED"
+    assert "GATEWAY_LEDGER_PEERS" in told[0]["hint"]
+    gaps = [after - before for before, after in pairwise(ledger.asked_at)]
+    assert max(gaps) <= 3
 
 
 async def test_once_the_refusal_is_mended_blocks_are_settled(desk, sqlite_sql, clock, ledger):

@@ -1,13 +1,14 @@
 """The first block: Iroha's JSON form, narrow roles, and money where it should start."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from ledger_client.genesis import BANK_KEYS, Bank, Peer, dump_genesis, genesis
+from ledger_client.genesis import BANK_KEYS, Bank, Peer, dump_genesis, genesis, pinned
 from ledger_client.keys import SigningKey
 from ledger_client.ledger import InvalidTransaction
 from ledger_client.proto.block_pb2 import Block
@@ -47,6 +48,15 @@ def test_the_file_has_the_form_of_irohas_own_example(tmp_path):
     first = payload["transactions"][0]["payload"]["reducedPayload"]["commands"][0]
     assert first == {"addPeer": {"peer": {"address": "127.0.0.1:10001", "peerKey": public(1)}}}
     assert ParseDict(block, Block()) == ParseDict(BLOCK, Block())
+
+
+def test_a_peer_that_only_follows_signs_no_blocks():
+    block = genesis([bank("bank")], [*PEERS, Peer("127.0.0.1:10002", public(3))], issuer=public(2))
+    assert pinned(block).peers == {public(1), public(3)}
+    follows = deepcopy(block)
+    payload = follows["block_v1"]["payload"]["transactions"][0]["payload"]
+    payload["reducedPayload"]["commands"][1]["addPeer"]["peer"]["syncingPeer"] = True
+    assert pinned(follows).peers == {public(1)}
 
 
 def test_the_currencies_have_their_precision():

@@ -142,6 +142,17 @@ async def test_what_only_a_crashed_peer_knew_is_lost_until_it_is_sent_again(four
     assert await four.settle(paid) == ["COMMITTED"]
 
 
+async def test_without_a_quorum_peers_answer_that_they_are_not_well(four: Town):
+    for peer in four.server.peers[1:]:
+        peer.pause()
+    await four.server.round()
+    assert not (await four.queries.Healthcheck(Empty())).is_healthy
+    for peer in four.server.peers[1:]:
+        peer.resume()
+    await four.server.round()
+    assert (await four.queries.Healthcheck(Empty())).is_healthy
+
+
 async def test_a_peer_cut_off_hears_of_nothing_until_it_is_back(four: Town):
     peer = four.server.peers[1]
     async with four.at(1) as there:
