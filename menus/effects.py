@@ -464,7 +464,11 @@ class NoPayment:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A part that this effect needs does not answer; nothing happened."""
+    """A part that this effect needs does not answer; nothing happened.
+
+    It may yet, when the carrier repeats the callback: where that would pay, or change something, a
+    page says no more of it than of `Unconfirmed`.
+    """
 
 
 PinOutcome = WrongPin | PinLocked | WalletHeld

@@ -41,9 +41,7 @@ class ChangePinForm:
                 return asks("pin", "pin.expired")
             case PinNotNew():
                 return asks("pin", "pin.not_new")
-            case Unconfirmed():
+            case Unconfirmed() | Unavailable():
                 return ends("change_pin.unconfirmed")
-            case Unavailable():
-                return ends("engine.unavailable")
             case _:
                 assert_never(outcome)

@@ -33,9 +33,7 @@ class ChoosePinForm:
                 return ends("choose_pin.on_its_way")
             case KeptExpired():
                 return asks("pin", "pin.expired")
-            case Unconfirmed():
+            case Unconfirmed() | Unavailable():
                 return ends("choose_pin.unconfirmed")
-            case Unavailable():
-                return ends("engine.unavailable")
             case _:
                 assert_never(outcome)

@@ -63,9 +63,7 @@ class DisputeForm:
                 return ends("dispute.too_many")
             case WrongPin() | PinLocked() | WalletHeld():
                 return pin_refused(outcome)
-            case Unconfirmed():
+            case Unconfirmed() | Unavailable():
                 return ends("dispute.unconfirmed")
-            case Unavailable():
-                return ends("engine.unavailable")
             case _:
                 assert_never(outcome)

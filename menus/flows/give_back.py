@@ -68,17 +68,9 @@ class GiveBackForm:
                 return ends("give_back.over")
             case OverLimit():
                 return ends("give_back.spent", amount=outcome.amount.show)
-            case Unconfirmed():
+            case Unconfirmed() | Unavailable():
                 return ends("give_back.unconfirmed")
-            case (
-                Committed()
-                | InProgress()
-                | Rejected()
-                | WrongPin()
-                | PinLocked()
-                | WalletHeld()
-                | Unavailable()
-            ):
+            case Committed() | InProgress() | Rejected() | WrongPin() | PinLocked() | WalletHeld():
                 return answered(outcome)
             case _:
                 assert_never(outcome)

@@ -36,9 +36,7 @@ class OpenWalletForm:
                 return ends("open.exists")
             case KeptExpired():
                 return asks("pin", "pin.expired")
-            case Unconfirmed():
+            case Unconfirmed() | Unavailable():
                 return ends("open.unconfirmed")
-            case Unavailable():
-                return ends("engine.unavailable")
             case _:
                 assert_never(outcome)

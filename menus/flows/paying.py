@@ -134,9 +134,7 @@ def answered(outcome: PayBankOutcome) -> Page:  # noqa: PLR0911 - one case per o
             )
         case WrongPin() | PinLocked() | WalletHeld():
             return pin_refused(outcome)
-        case Unconfirmed():
+        case Unconfirmed() | Unavailable():
             return ends("send.unconfirmed")
-        case Unavailable():
-            return ends("engine.unavailable")
         case _:
             assert_never(outcome)

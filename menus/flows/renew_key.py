@@ -35,7 +35,7 @@ class RenewKeyForm:
     def effect(self) -> RenewKey:
         return RenewKey(self.pin.token, self.old)
 
-    def reply(self, outcome: RenewKeyOutcome) -> Page:  # noqa: PLR0911 - one case per outcome
+    def reply(self, outcome: RenewKeyOutcome) -> Page:
         match outcome:
             case KeyRenewed():
                 return ends("renew_key.done")
@@ -47,9 +47,7 @@ class RenewKeyForm:
                 return asks("pin", "pin.expired")
             case PinNotNew():
                 return asks("pin", "pin.not_new")
-            case Unconfirmed():
+            case Unconfirmed() | Unavailable():
                 return ends("change_pin.unconfirmed")
-            case Unavailable():
-                return ends("engine.unavailable")
             case _:
                 assert_never(outcome)

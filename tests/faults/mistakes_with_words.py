@@ -18,7 +18,9 @@ from gateway.desk import (
 from gateway.messages import Outgoing, enqueue
 from gateway.stores import sessions_memory
 from gateway.stores.sql import StoreUnavailable
-from menus.effects import PaymentState, Rejected, Unavailable
+from menus.effects import PayeeFull, PaymentState, Rejected
+from menus.flows import paying
+from menus.forms import ends
 from menus.kinds import Msisdn
 
 # ---- what people are told
@@ -29,25 +31,24 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfers, "InProgress", Rejected)
 
 
-@mistake("an unknown commit is told as nothing done", seed=95)
+@mistake("an unknown commit is told as refused", seed=95)
 def _(patch: pytest.MonkeyPatch) -> None:
     async def once(self, order, origin):
         try:
             return await self._place(order)
         except StoreUnavailable:
-            return Unavailable()
+            return PayeeFull()
 
     patch.setattr(transfers.Transfers, "_commit", once)
 
 
 @mistake("late is told as nothing done", seed=1)
 def _(patch: pytest.MonkeyPatch) -> None:
-    to_the_end = handlers.Handlers._to_the_end
     patch.setattr(handlers, "LATE_S", -2.5)
     patch.setattr(
-        handlers.Handlers,
-        "_to_the_end",
-        lambda self, work, origin, **_: to_the_end(self, work, origin, late=Unavailable()),
+        paying,
+        "ends",
+        lambda key, **holes: ends(key.replace("send.unconfirmed", "engine.unavailable"), **holes),
     )
 
 

@@ -14,7 +14,16 @@ from gateway.stores.sessions import SessionKey, open_sessions
 from gateway.stores.sessions_memory import MemorySessions
 from gateway.stores.sql import StoreUnavailable
 from menus.disputes import AskedBack
-from menus.effects import Effect, GiveBack, Outcome, Transfer, Unavailable, WrongPin
+from menus.effects import (
+    Effect,
+    GiveBack,
+    LimitKind,
+    Outcome,
+    OverLimit,
+    PayeeFull,
+    Transfer,
+    WrongPin,
+)
 from menus.kinds import Currency, Money
 
 KEY = SessionKey(DARA.e164, "africastalking", "s1")
@@ -130,7 +139,7 @@ async def test_a_payment_not_made_is_not_told_of_when_that_is_lost(clock, entrop
     desk = world.turns._handle
 
     async def refuses(_effect: Effect, _origin) -> Outcome:
-        return Unavailable()
+        return PayeeFull()
 
     world.turns._handle = refuses
     page = await lost(world, "*".join(STEPS))
@@ -150,10 +159,11 @@ async def test_money_not_given_back_is_not_told_of_when_that_is_lost(clock, entr
 
     async def refuses(effect: Effect, _origin) -> Outcome:
         assert isinstance(effect, GiveBack)
-        return Unavailable()
+        return OverLimit(LimitKind.BALANCE, Money(Currency.KHR, 7))
 
     world.turns._handle = refuses
     page = await lost(world, f"1*{PIN}")
+    assert "Last payment" in page.text
     assert page.end
     assert "Nothing" not in page.text
 

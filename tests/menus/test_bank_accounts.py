@@ -154,7 +154,7 @@ def test_a_dropped_conversation_is_offered_by_amount_and_account():
         ),
         (WrongPin(2), False, "Wrong PIN. Tries left: 2.\nSend 5,000 KHR to account 000 123 456"),
         (Unconfirmed(), True, "Not confirmed. Look at Last payment"),
-        (Unavailable(), True, "Not possible right now. Nothing was done."),
+        (Unavailable(), True, "Not confirmed. Look at Last payment"),
     ],
 )
 def test_every_outcome_is_told(outcome, ends, says):

@@ -92,7 +92,7 @@ NEWCOMER = replace(SOK, wallet=None, language=None)
         (PinLocked(NOW + timedelta(minutes=30)), True, "Too many wrong PINs. Try after 14:30"),
         (WalletHeld(), True, "Your wallet cannot send now."),
         (Unconfirmed(), True, "Not confirmed. Look at Last payment before you pay again."),
-        (Unavailable(), True, "Not possible right now. Nothing was done."),
+        (Unavailable(), True, "Not confirmed. Look at Last payment before you pay again."),
     ],
 )
 def test_every_outcome_of_a_transfer_is_told(outcome, ends, says):
@@ -264,7 +264,7 @@ def test_a_wallet_is_opened_with_a_pin_chosen_twice():
             Unconfirmed(),
             "Not confirmed. Please dial *855# again to see whether your wallet is open.",
         ),
-        (Unavailable(), "Not possible right now."),
+        (Unavailable(), "Not confirmed. Please dial *855# again to see whether"),
     ],
 )
 def test_every_other_outcome_of_opening_is_told(outcome, says):
@@ -278,7 +278,7 @@ def test_every_other_outcome_of_opening_is_told(outcome, says):
         (KeyRenewing(), "Your PIN is being set. An SMS will tell when you can send."),
         (KeptExpired(), "That took too long. Choose again.\nChoose a PIN"),
         (Unconfirmed(), "Not confirmed. Please dial *855# again to see whether your PIN is set."),
-        (Unavailable(), "Not possible right now."),
+        (Unavailable(), "Not confirmed. Please dial *855# again to see whether your PIN is set."),
     ],
 )
 def test_every_other_outcome_of_a_first_pin_is_told(outcome, says):
@@ -349,7 +349,7 @@ def test_a_pin_is_changed_new_repeated_then_old():
         (PinLocked(NOW), "Too many wrong PINs."),
         (WalletHeld(), "Your wallet cannot send now."),
         (Unconfirmed(), "Not confirmed. Your PIN is either"),
-        (Unavailable(), "Not possible right now."),
+        (Unavailable(), "Not confirmed. Your PIN is either"),
     ],
 )
 def test_every_other_outcome_of_changing_is_told(outcome, says):

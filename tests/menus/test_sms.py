@@ -238,7 +238,7 @@ def test_a_yes_that_lacks_something_pays_nothing(text):
             AskAgain("R6", RIEL, CHAN, NOW, settled=True),
             "You sent 5,000 KHR to ..602 at 14:00 22/11. " + NOT_SENT,
         ),
-        (Unavailable(), "Not possible right now. Nothing was done. Please try later."),
+        (Unavailable(), "Not confirmed. Look at Last payment before you pay again."),
     ],
 )
 def test_what_came_of_a_payment_is_told(outcome, says):

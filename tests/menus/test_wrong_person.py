@@ -67,7 +67,7 @@ def looking(*outcomes):
         (PinLocked(NOW + timedelta(minutes=30)), True, "Too many wrong PINs."),
         (WalletHeld(), True, "Your wallet cannot send now."),
         (Unconfirmed(), True, "Not confirmed. Look at Last payment again."),
-        (Unavailable(), True, "Not possible right now."),
+        (Unavailable(), True, "Not confirmed. Look at Last payment again."),
     ],
 )
 def test_every_outcome_of_asking_back_is_told(outcome, ends, says):
@@ -232,7 +232,7 @@ def test_keeping_it_is_said_twice_and_takes_no_pin():
         (PinLocked(NOW + timedelta(minutes=30)), True, "Too many wrong PINs."),
         (WalletHeld(), True, "Your wallet cannot send now."),
         (Unconfirmed(), True, "Not confirmed. Please dial *855# again to see."),
-        (Unavailable(), True, "Not possible right now."),
+        (Unavailable(), True, "Not confirmed. Please dial *855# again to see."),
     ],
 )
 def test_every_outcome_of_giving_back_is_told(outcome, ends, says):
