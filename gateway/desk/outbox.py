@@ -312,7 +312,8 @@ _SIZES = (
     select(_SUBMISSION.c.batch, func.count())
     .where(
         _SUBMISSION.c.batch.in_(select(listed("batches").c.value)),
-        _SUBMISSION.c.state == "signed",
+        # An expression, or SQLite would read all that is on its way.
+        _SUBMISSION.c.state + "" == "signed",
     )
     .group_by(_SUBMISSION.c.batch)
 )

@@ -75,7 +75,8 @@ _END = (
     update(_SUBMISSION)
     .where(
         _SUBMISSION.c.tx_hash.in_(select(listed("hashes").c.value)),
-        _SUBMISSION.c.state == bindparam("b_before"),
+        # An expression, or SQLite would read all that is on its way.
+        _SUBMISSION.c.state + "" == bindparam("b_before"),
     )
     .values(state=bindparam("b_state"), settled_at=bindparam("b_at"), height=bindparam("b_height"))
     .returning(

@@ -80,6 +80,7 @@ class MemoryLedger:
         self.deaf = False
         self.refuse_all = False
         self.invalid: dict[str, str] = {}
+        self.refused: dict[str, TxStatus] = {}  # by its state, with the reason that is told once
         self.second: dict[str, list[TxStatus]] = {}
         self.calls: list[list[str]] = []
         self.again: list[bool] = []  # of each call
@@ -127,6 +128,8 @@ class MemoryLedger:
     def _status(self, tx_hash: str) -> TxStatus:
         if tx_hash in self.invalid:
             return TxStatus(tx_hash, Verdict.INVALID, text=self.invalid[tx_hash])
+        if tx_hash in self.refused:
+            return self.refused[tx_hash]
         if tx_hash in self._queue:
             return TxStatus(tx_hash, Verdict.PENDING)
         return TxStatus(tx_hash, self.verdicts.get(tx_hash, Verdict.UNKNOWN))

@@ -232,6 +232,24 @@ async def test_a_stateless_refusal_is_a_fault_and_gives_nothing_back(desk, sql, 
     assert len(await fetch(sql, MESSAGE)) == 0
 
 
+@pytest.mark.parametrize("verdict", [Verdict.PENDING, Verdict.REJECTED])
+async def test_the_first_reason_of_a_stateful_refusal_is_kept(desk, clock, ledger, verdict):
+    """The ledger tells it live and once, perhaps before any block holds the refusal."""
+    row = await signed(desk)
+    tx_hash = row["tx_hash"]
+    ledger.deaf = True
+    await desk.outbox.round()
+    for code, text in ((4, "TransferAsset: not enough balance"), (0, "")):
+        ledger.refused[tx_hash] = TxStatus(tx_hash, verdict, code, 1, text)
+        await clock.advance(20)
+        await desk.outbox.round()
+        after = await submission(desk, tx_hash)
+        assert after["state"] == "signed"
+        assert after["reason"] == "4/1 TransferAsset: not enough balance"
+    faults = desk.meters.registry.get_sample_value("gateway_faults_total", {"room": "outbox"})
+    assert not faults, "no fault of ours: the follower tells of it when a block says so"
+
+
 REFUSED = "hash Hash: [{}], SignedData: [Child errors=[Transaction: [Errors=[Amount]]]]"
 SPOILT = "hash Hash: [{}], SignedData: [Child errors=[Signatures list: [Bad signature.]]]"
 TOO_OLD = "hash Hash: [{}], SignedData: [Child errors=[Transaction: [CreatedTime: [too old]]]]"

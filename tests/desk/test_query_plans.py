@@ -25,8 +25,10 @@ from gateway.desk import (
     dispute_reads,
     invitations,
     last_payment,
+    outbox,
     reads,
     returns,
+    settlement,
     unclaimed,
 )
 from gateway.stores.dialects import Prepared
@@ -114,6 +116,14 @@ EXPECTED = {
         inbox_rows._KNOWN,
         "heard USING INDEX sqlite_autoindex_heard_1 (carrier=? AND message_id=?)",
     ),
+    "what blocks hold": (
+        settlement._END,
+        "submission USING INDEX sqlite_autoindex_submission_1 (tx_hash=?)",
+    ),
+    "batches that are due": (
+        outbox._SIZES,
+        "submission USING INDEX ix_submission_batch (batch=?)",
+    ),
     "SMS to send": (
         sender._DUE,
         "message USING INDEX message_due (state=? AND next_try_at<?)",
@@ -126,11 +136,12 @@ MEANT = (
     r"SCAN CONSTANT ROW",
     r"SCAN \w+ VIRTUAL TABLE",  # a list that was given
     r"SCAN unclaimed USING INDEX unclaimed_untold",  # holds nothing else, and is left at 50
-    r"SEARCH submission USING INDEX submission_due \(state=\?\)",  # on its way: for minutes
 )
-NOT_ASKED = {  # only as parts of others; or once, of a database from before there were movements
+NOT_ASKED = {
+    # Only as parts of others; or once, of a database from before there were movements
     *("desk.dispute_reads._ROWS", "desk.dispute_reads._SHOWN"),
     *(f"desk.journal.{name}" for name in ("_HELD", "_COUNTED", "_PAID", "_ARRIVED")),
+    "desk.blocks._OVERDUE",  # by its time among all that is on its way, which is for minutes
 }
 
 
