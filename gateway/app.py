@@ -237,6 +237,7 @@ class Gateway:
             entropy=world.entropy,
             meters=self.meters,
             assets=self.assets,
+            settled=lambda: self.follower.settled,
         )
         self.invitations = Invitations(
             world.sql, self.receipts, queued=self.sender.poke, clock=world.clock

@@ -16,6 +16,7 @@ from gateway.desk.journal import Journal
 from gateway.desk.limits import Limits
 from gateway.desk.locks import lock_wallets
 from gateway.desk.reservations import GuardFailed, Order, reserve_returns
+from gateway.desk.signing import went_back
 from gateway.desk.unclaimed import Back, begin_return
 from menus.kinds import Currency
 
@@ -62,10 +63,16 @@ class Overtaken(Exception):
 def place(
     journal: Journal,
     limits: Limits,
+    seen: int,
     connection: Connection,
     items: Sequence[GoingBack],
 ) -> list[Begun]:
-    """Store what goes back of each wallet, or of one in which money is missing what is left."""
+    """Store what goes back of each wallet, or of one in which money is missing what is left.
+
+    Nothing, when the database knows of fewer blocks than were `seen` settled in it.
+    """
+    if went_back(connection, seen):
+        return [Begun() for _ in items]
     dests = {order.want.dest_account for item in items for order in item.orders}
     ours = lock_wallets(connection, {*dests, *(item.account_id for item in items)})
     begun = []

@@ -87,8 +87,11 @@ class Returns:
         meters: Meters,
         assets: Assets = Assets(),  # noqa: B008 - frozen
         may_sign: MaySign = at_once,
+        settled: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`settled`: the height of the last block that this process has seen settled."""
         self._may_sign = may_sign
+        self._settled = settled
         self._sql = sql
         self._vault = vault
         self._limits = limits
@@ -119,7 +122,7 @@ class Returns:
                 return
             after = found[-1].account_id
             going = [one for one in map(self._sign, found) if one]
-            place_now = partial(place, self._journal, self._limits)
+            place_now = partial(place, self._journal, self._limits, self._settled())
             for begun in await self._sql.run(place_now, going):
                 self._tell(begun)
 

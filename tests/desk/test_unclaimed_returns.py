@@ -18,7 +18,7 @@ from money_parts import (
     holding,
     khr,
 )
-from replacement_parts import NEW
+from replacement_parts import CURSOR, NEW
 from sqlalchemy import update
 from unclaimed_parts import BOPHA, SREY, UNCLAIMED, Town, TownLedger, two_processes
 
@@ -119,6 +119,17 @@ async def test_nothing_goes_back_before_its_time_and_nothing_twice(town: Town):
     for _ in range(3):
         await town.go_back()
     assert len(await fetch(town.sql, TRANSFER, src_account=account(BOPHA))) == 1
+    assert await town.states() == ["returned", "waiting"]
+
+
+async def test_nothing_goes_back_in_a_database_that_went_back(town: Town):
+    """It may have gone back already, and been claimed, in what was lost."""
+    (cursor,) = await fetch(town.sql, CURSOR)
+    town.desk.follower.settled = cursor["height"] + 1
+    await town.go_back()
+    assert await fetch(town.sql, TRANSFER, src_account=account(BOPHA)) == []
+    town.desk.follower.settled = cursor["height"]
+    await town.go_back()
     assert await town.states() == ["returned", "waiting"]
 
 

@@ -129,6 +129,7 @@ class Town(Custody):
             clock=clock,
             entropy=seeded(f"returns/{name}"),
             meters=self.desk.meters,
+            settled=lambda: self.desk.follower.settled,
         )
 
     async def look_up(self, asker: Msisdn, number: Msisdn) -> Any:
