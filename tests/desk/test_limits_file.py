@@ -96,6 +96,12 @@ def test_a_combined_rate_is_read_from_the_file(tmp_path):
     assert load_limits(path).combined_rate == 4000
 
 
+@pytest.mark.parametrize(("cents", "riel"), [(1, 42), (2, 83), (3, 125), (200, 8300)])
+def test_a_fraction_of_a_riel_counts_as_a_whole_one(cents, riel):
+    limits = dataclasses.replace(load_limits(), combined_rate=4150)
+    assert str(limits.counted(Money(USD, cents))) == str(riel), "and is no 42.0"
+
+
 TIERS = st.sampled_from(["basic", "partial", "full", "unclaimed"])
 
 
