@@ -25,8 +25,6 @@ from gateway.stores.tables import Counter, Holding, table_of
 from menus.kinds import Currency
 
 _HOLDING, _COUNTER = table_of(Holding), table_of(Counter)
-_NOTHING_HELD = {"settled": 0, "outgoing": 0, "incoming": 0}
-
 
 _CHANGE_HOLDING = (
     update(_HOLDING)
@@ -160,8 +158,5 @@ def make_holdings(connection: Connection, keys: Iterable[tuple[str, str]]) -> No
     insert_ignore(
         connection,
         Holding,
-        [
-            {"account_id": account, "currency": currency, **_NOTHING_HELD}
-            for account, currency in sorted(keys)
-        ],
+        [{"account_id": account, "currency": currency} for account, currency in sorted(keys)],
     )
