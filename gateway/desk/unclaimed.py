@@ -172,7 +172,7 @@ _TAKE_MET = (
         _UNCLAIMED.c.command_index == bindparam("b_index"),
         _UNCLAIMED.c.state == bindparam("b_was"),
     )
-    .values(state="returning", ref=bindparam("b_ref"))
+    .values(ref=bindparam("b_ref"))  # by which the same commit says that it is returned
 )
 _of_refs = _UNCLAIMED.c.ref.in_(select(listed("refs").c.value))
 # Whatever became of it here meanwhile: a block is not argued with.

@@ -73,6 +73,19 @@ async def test_of_two_alike_the_older_has_gone_back(sqlite_sql, clock):
     assert await town.states() == ["returned", "returned", "waiting"]
 
 
+async def test_what_has_a_return_of_its_own_is_left_to_that(sqlite_sql, clock):
+    town = await begun(sqlite_sql, clock)
+    await town.send(DARA, BOPHA, 5_000)
+    await town.through()
+    await town.returns.sweep()
+    await settled(town.desk, returned(town))
+    rows = {row["due_at"]: row["state"] for row in await fetch(sqlite_sql, UNCLAIMED)}
+    assert [rows[at] for at in sorted(rows)] == ["returning", "waiting", "returned"]
+    await town.through()
+    assert await town.states() == ["returned", "returned", "waiting"]
+    assert await holding(sqlite_sql, DARA) == (400_000, 0, 0)
+
+
 async def test_a_return_that_was_signed_before_the_backup_and_given_up_is_not_made_once_more(
     sqlite_sql, clock
 ):

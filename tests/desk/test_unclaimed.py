@@ -19,7 +19,7 @@ from money_parts import (
     person,
 )
 from replacement_parts import FIRST, NEW
-from unclaimed_parts import BOPHA, SREY, Town, TownLedger, two_processes
+from unclaimed_parts import BOPHA, SREY, UNCLAIMED, Town, TownLedger, two_processes
 
 from gateway.desk.openings import Profile
 from gateway.desk.recovery import RecoveryError
@@ -290,6 +290,7 @@ async def test_a_stranger_is_texted_only_so_often_in_a_day_whoever_pays(town: To
         await town.through()
     assert len(await town.inbox(BOPHA)) == 3
     assert len(await town.inbox(DARA)) == 2
+    assert sorted(row["told"] for row in await fetch(town.sql, UNCLAIMED)) == [False, *[True] * 3]
     await town.later(days=1.01)
     await town.send(DARA, BOPHA, 500)
     await town.through()

@@ -404,15 +404,20 @@ async def test_returns_wait_until_payments_may_be_signed(clock, town: Town):
     running.cancel()
 
 
-async def test_of_arrivals_that_are_not_all_there_none_begins_to_go_back(town: Town):
+@pytest.mark.parametrize(
+    ("missing", "early_ms", "begins"), [(0, 0, True), (0, 1, False), (1, 0, False)]
+)
+async def test_arrivals_begin_to_go_back_only_all_together_and_in_their_time(
+    town: Town, missing, early_ms, begins
+):
     (row,) = await fetch(town.sql, UNCLAIMED, due_at=min(await due(town)))
-    there = Back(row["tx_hash"], row["command_index"], "R1")
-    version = (await fetch(town.sql, WALLET, msisdn=BOPHA.e164))[0]["key_version"]
+    backs = [Back(row["tx_hash"], row["command_index"], "R1"), *[Back("0" * 64, 0, "R2")] * missing]
+    version = (await town.wallet(BOPHA))["key_version"]
 
-    def begin(connection, backs):
-        return [begin_return(connection, account(BOPHA), version, of, 1) for of in backs]
+    def begin(connection, moments):
+        return [begin_return(connection, account(BOPHA), version, backs, *moments)]
 
-    assert await town.sql.run(begin, [[there, Back("0" * 64, 0, "R2")]]) == [False]
+    assert await town.sql.run(begin, [row["due_at"] - early_ms]) == [begins]
 
 
 async def due(town: Town) -> list[int]:

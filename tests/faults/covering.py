@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +45,17 @@ class Covered:
         return totals["num_branches"], totals["covered_branches"], places
 
     def tests_of(self, module: str, lines: frozenset[int] | None = None) -> list[str]:
-        """The tests that reach one of these lines, or any: the module's own, then the quickest."""
+        """The tests that reach one of these lines, or any.
+
+        The module's own come first, then those that reach most of the lines, then the quickest.
+        """
         by_line = self.coverage.get_data().contexts_by_lineno(str(ROOT / module))
         wanted = by_line.keys() if lines is None else by_line.keys() & lines
-        found = {test for line in wanted for test in by_line[line]}
+        found = Counter(test for line in wanted for test in by_line[line])
         own = f"/test_{Path(module).stem}"
         return sorted(
-            found & self.durations.keys(),
-            key=lambda test: (own not in test, self.durations[test], test),
+            found.keys() & self.durations.keys(),
+            key=lambda test: (own not in test, -found[test], self.durations[test], test),
         )
 
 
