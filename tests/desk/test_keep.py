@@ -58,6 +58,13 @@ async def test_a_token_cannot_be_made_to_live_longer(keeper, clock):
     assert await keeper.compare(Compare("pin", later, PIN), origin(2)) == KeptExpired()
 
 
+async def test_a_token_with_anything_else_in_it_is_none(keeper):
+    token = await kept_token(keeper)
+    for spoilt in (f"{token}!", f"!{token}", f"{token[:8]}\n{token[8:]}"):
+        assert await keeper.compare(Compare("pin", spoilt, PIN), origin(2)) == KeptExpired()
+    assert await keeper.compare(Compare("pin", token, PIN), origin(2)) == Same()
+
+
 @pytest.mark.parametrize("token", ["", "!", "AAAA", "កខគ", "A" * 400, "A" * 401])
 async def test_what_is_no_token_is_a_kept_pin_that_expired(keeper, token):
     assert await keeper.compare(Compare("pin", token, PIN), origin(2)) == KeptExpired()

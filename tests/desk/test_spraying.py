@@ -148,6 +148,11 @@ def test_a_block_is_a_million_numbers_alike(account_id, block):
     assert block_of(account_id) == block
 
 
+@pytest.mark.parametrize(("bank", "block"), [(100, 33), (8, 2), (3, 1), (1, 1)])
+def test_a_block_bears_a_third_of_the_banks_budget_in_whole_attempts(bank, block):
+    assert str(Budget(bank).block) == str(block)
+
+
 async def test_no_right_pin_is_looked_at_to_count_the_wrong_ones(sql):
     """Payments do not get slower by those before them: the index holds wrong ones only."""
 

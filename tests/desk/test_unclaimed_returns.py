@@ -133,6 +133,19 @@ async def test_nothing_goes_back_in_a_database_that_went_back(town: Town):
     assert await town.states() == ["returned", "waiting"]
 
 
+async def test_one_sweep_begins_all_that_is_due_in_whichever_order_it_came(sqlite_sql, clock):
+    town = Town(sqlite_sql, TownLedger(), clock)
+    await town.begin(DARA)
+    for number in (BOPHA, SREY, BOPHA, SREY):
+        await town.send(DARA, number, 100)
+        await town.through()
+        await town.later(days=0.5)
+    await town.later(days=30)
+    await town.go_back()
+    assert await town.states() == ["returned"] * 4
+    assert flagged(town, "begun") == 4
+
+
 async def test_two_processes_begin_a_return_once(database_url, clock):
     async with two_processes(database_url, clock) as (one, other):
         await sent_and_due(one)

@@ -30,7 +30,9 @@ _TYPE = m.Assign(value=_UNION | _LITERAL | m.Call(func=m.Name("TypeVar")))
 _EXPORTS = m.Assign(targets=[m.AssignTarget(target=m.Name("__all__"))])
 _SAYS = m.Raise() | _SHOWN | _LOG | _LOGS | _SUPER
 _LEFT_OUT = m.Annotation() | m.Decorator() | _TYPE | _EXPORTS | _SAYS | _ORDER
-_BARE = m.Call(func=m.Name("zip") | m.Name("len") | m.Name("isinstance"))
+_BARE = m.Call(
+    func=m.Name("zip") | m.Name("len") | m.Name("isinstance") | m.Name("field")  # `repr=None`
+)
 CHANGE_MOST = 200  # characters shown of it
 
 
