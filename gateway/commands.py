@@ -42,7 +42,7 @@ def explained() -> Iterator[None]:
 
 def _mendable(error: Exception) -> str | None:
     """Tell how, or None for a fault of ours. Commands that go well start faster without these."""
-    from gateway.desk.journal import ChainKeySealed  # noqa: PLC0415
+    from gateway.desk.journal import ChainKeyLost, ChainKeySealed  # noqa: PLC0415
     from gateway.stores.sessions import SessionsUnavailable  # noqa: PLC0415
     from gateway.stores.sql import StoreUnavailable  # noqa: PLC0415
     from ledger_client.ledger import LedgerError, QueryRefused  # noqa: PLC0415
@@ -51,6 +51,8 @@ def _mendable(error: Exception) -> str | None:
     match error:
         case ChainKeySealed():
             return f"{PREFIX}KEK_FILE does not open this database's chain key"
+        case ChainKeyLost():
+            return "the database has movements, and not their key: bring back its row of chain_key"
         case StoreUnavailable():
             return _of_database(error)
         case QueryRefused():

@@ -11,6 +11,7 @@ import resource
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +21,8 @@ from gateway import logs
 from gateway.app import Gateway, gateway_of, key_of
 from gateway.carriers.carrier import Lines
 from gateway.config import PREFIX, Settings, SettingsError
+from gateway.desk.audit import BEGIN_S
+from gateway.desk.journal import Journal
 from gateway.desk.seed import Seeder, Treasury, load_people
 from gateway.door import Door, Patience
 from gateway.http import Route
@@ -45,6 +48,7 @@ async def serve_forever(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with gateway_of(settings) as gateway:
+        await gateway.world.sql.run(partial(_prove, gateway.journal), [None], timeout_s=BEGIN_S)
         background = Background(gateway)
         entrances = _entrances(gateway)
         try:
@@ -64,6 +68,12 @@ async def serve_forever(settings: Settings) -> None:
                     await gateway.transfers.drain()
                     await background.stop()
     LOG.info("stopped")
+
+
+def _prove(journal: Journal, connection: Connection, items: Sequence[None]) -> Sequence[None]:
+    """Without the key of the movements every payment would fail, each with a fault of its own."""
+    journal.key(connection)
+    return items
 
 
 def _rest_the_collector() -> None:

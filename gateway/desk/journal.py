@@ -19,6 +19,7 @@ from gateway.stores.tables import (
     Counter,
     Cursor,
     Holding,
+    Movement,
     Receipt,
     Submission,
     Transfer,
@@ -32,11 +33,16 @@ _KEY, _CURSOR = table_of(ChainKey), table_of(Cursor)
 _HOLDING, _COUNTER = table_of(Holding), table_of(Counter)
 _TRANSFER, _SUBMISSION, _RECEIPT = table_of(Transfer), table_of(Submission), table_of(Receipt)
 _HEIGHT = select(_CURSOR.c.height)
+_ANY_MOVEMENT = select(table_of(Movement).c.number).limit(1)
 _SEALED = select(_KEY.c.key_version, _KEY.c.kek_version, _KEY.c.salt, _KEY.c.sealed_key)
 
 
 class ChainKeySealed(DoesNotOpen):
     """The key-encryption key at hand is not that of this database."""
+
+
+class ChainKeyLost(DoesNotOpen):
+    """Movements are there, and the key that proves them is not: another would prove none."""
 
 
 class Journal:
@@ -52,14 +58,20 @@ class Journal:
         return chain.write(connection, self.key(connection), entries)
 
     def key(self, connection: Connection) -> bytes:
-        """The key; made, with what the rows hold brought into the chains, if there is none yet."""
+        """The key; made, with what the rows hold brought into the chains, if there is none yet.
+
+        Raises `ChainKeySealed` and `ChainKeyLost`: nothing can be written then, nor be proved.
+        """
         if self._known is None:
             found = connection.execute(_SEALED).first()
             if found is None:
-                key = self._begin(connection)
+                begun = connection.execute(_ANY_MOVEMENT).first() is not None
+                key = None if begun else self._begin(connection)
                 if key is not None:
                     return key  # of a commit that may not come: it is read when it is needed again
-                found = connection.execute(_SEALED).one()
+                found = connection.execute(_SEALED).first()  # by another process, meanwhile
+            if found is None:
+                raise ChainKeyLost("movements are there, and not their key")
             try:
                 self._known = self._vault.open_without_pin(NAME, Sealed(*found))
             except DoesNotOpen as error:

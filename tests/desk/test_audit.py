@@ -26,7 +26,7 @@ from sqlalchemy import delete, insert, update
 from gateway.desk import audit, pages
 from gateway.desk.blocks import start_cursor
 from gateway.desk.chain import Link
-from gateway.desk.journal import Journal
+from gateway.desk.journal import ChainKeyLost, Journal
 from gateway.desk.rotation import rotate
 from gateway.kek import Kek
 from gateway.stores.tables import ChainKey, Movement, table_of
@@ -143,6 +143,18 @@ async def test_another_key_in_the_place_of_the_chains_key_is_found(desk, sql):
     assert await found(desk, journal) == []
     await execute(sql, delete(CHAIN_KEY))
     assert [drift.table for drift in await found(desk, journal)] == ["chain_key"]
+
+
+async def test_movements_whose_key_is_gone_get_no_other(desk, sql):
+    """Whoever looks at them, or pays, would else write what the old key can never prove."""
+    before = await fetch(sql, MOVEMENT)
+    await execute(sql, delete(CHAIN_KEY))
+    with pytest.raises(ChainKeyLost):
+        await found(desk)
+    later = Desk(sql, desk.ledger, desk.clock, any_pin=True, seed="later")
+    with pytest.raises(ChainKeyLost):
+        await later.pay(THIDA, DARA, khr(2_000), wait_s=0.01)
+    assert (await fetch(sql, MOVEMENT), await fetch(sql, CHAIN_KEY)) == (before, [])
 
 
 async def test_a_rotated_key_encryption_key_proves_the_same_movements(desk, sql):

@@ -141,6 +141,7 @@ NOT_ASKED = {
     # Only as parts of others; or once, of a database from before there were movements
     *("desk.dispute_reads._ROWS", "desk.dispute_reads._SHOWN"),
     *(f"desk.journal.{name}" for name in ("_HELD", "_COUNTED", "_PAID", "_ARRIVED")),
+    "desk.journal._ANY_MOVEMENT",  # one row of it
     "desk.blocks._OVERDUE",  # by its time among all that is on its way, which is for minutes
 }
 

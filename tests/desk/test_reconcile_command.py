@@ -5,13 +5,14 @@ import asyncio
 import pytest
 from custody_parts import DARA
 from money_parts import HOLDING, execute, person
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from typer.testing import CliRunner, Result
 
 import gateway.reconcile
 from gateway import logs
 from gateway.__main__ import app
 from gateway.stores.runners import open_sql
+from gateway.stores.tables import ChainKey, table_of
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +86,12 @@ def test_the_key_of_another_database_is_no_drift(host, monkeypatch, tmp_path):
     assert told.exit_code == 2
     (line,) = told.stderr.splitlines()
     assert line == "ussd-gateway: GATEWAY_KEK_FILE does not open this database's chain key"
+
+
+def test_movements_without_their_key_are_told_and_nothing_is_written(host):
+    assert run("reconcile", "--no-ledger").exit_code == 0
+    in_database(host, lambda sql: execute(sql, delete(table_of(ChainKey))))
+    for _ in range(2):
+        told = run("reconcile", "--no-ledger")
+        assert told.exit_code == 2
+        assert "movements, and not their key" in told.stderr

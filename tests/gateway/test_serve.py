@@ -13,6 +13,7 @@ from ports import quiet_port
 
 from gateway.clock import system_entropy
 from gateway.config import Settings, SettingsError
+from gateway.desk.journal import ChainKeySealed
 from gateway.kek import Kek
 from gateway.serve import serve_forever
 from ledger_client.keys import SigningKey, save_key
@@ -61,7 +62,7 @@ async def serving(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
             yield http
     finally:
         running.cancel()
-        with suppress(asyncio.CancelledError, SettingsError):
+        with suppress(asyncio.CancelledError, SettingsError, ChainKeySealed):
             await running
 
 
@@ -115,3 +116,14 @@ async def test_room_for_connections_is_made_or_refused_at_start(settings):
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > settings.connections
     with pytest.raises(SettingsError, match="GATEWAY_CONNECTIONS"):
         await serve_forever(settings.model_copy(update={"connections": most * 2}))
+
+
+async def test_with_another_databases_key_encryption_key_nothing_is_served(settings):
+    """Every payment would fail, and the rows' proof with it."""
+    async with serving(settings):
+        pass
+    settings.kek_file.unlink()
+    Kek.create(settings.kek_file, system_entropy)
+    with pytest.raises(ChainKeySealed):
+        async with serving(settings):
+            pass
