@@ -15,6 +15,12 @@ from prometheus_client import (
 disable_created_metrics()  # type: ignore[no-untyped-call]
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 3.5, 5.0, 10.0)
 
+# Tables whose rows may drift, and the ledger's blocks.
+DRIFTING = (
+    *("holding", "counter", "movement", "transfer", "receipt", "unclaimed", "dispute"),
+    *("chain_key", "block"),
+)
+
 
 class Meters:
     """All of this process's meters, in a registry of their own."""
@@ -118,5 +124,5 @@ class Meters:
             self.turn_seconds.labels(ends)
         for of in ("bank", "block"):
             self.not_tried.labels(of)
-        for table in ("block", "holding", "counter", "movement", "transfer", "receipt"):
+        for table in DRIFTING:
             self.drifts.labels(table)

@@ -19,6 +19,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from gateway.desk.blocks import start_cursor
+from gateway.desk.pages import SHELVES
 from gateway.reconciler import ROUND_LEAST_S, Reconciler
 from gateway.stores.runners import InlineSql
 from gateway.stores.sql import StoreUnavailable
@@ -84,6 +85,12 @@ async def test_a_drift_of_one_riel_is_counted_and_named_within_a_minute(desk, sq
             }
             await execute(sql, update(HOLDING).values(settled=HOLDING.c.settled - 1))
             assert await within_a_minute(desk, adrift=0)
+
+
+def test_the_first_drift_of_every_table_is_a_step_from_nought(desk):
+    """An alarm on an increase sees none of a series that begins with its first event."""
+    tables = {*(shelf.name for shelf in SHELVES), "movement", "chain_key", "block"}
+    assert {sample(desk, "gateway_drifts_total", table=table) for table in tables} == {0.0}
 
 
 async def test_a_row_that_drifts_is_told_once_in_many_rounds(desk, sql):
