@@ -18,7 +18,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 3.5, 5.0, 10
 # Tables whose rows may drift, and the ledger's blocks.
 DRIFTING = (
     *("holding", "counter", "movement", "transfer", "receipt", "unclaimed", "dispute"),
-    *("chain_key", "block"),
+    *("wallet", "chain_key", "block"),
 )
 
 

@@ -185,6 +185,8 @@ class Fold:
                     yield Drift(table, name, "is missing")
             elif said != figures:
                 yield Drift(table, name, "is not what its movements say")
+        if not standing.wallet and any(not line[2] for line in self._lines):
+            yield Drift("wallet", self._account, "is missing, and has held money")
         yield from (drift for drift in self._ended.values() if drift is not None)
         for tx_hash in sorted(standing.open.keys() ^ self._open.keys()):
             ref = standing.open.get(tx_hash) or self._open[tx_hash]

@@ -87,6 +87,7 @@ _COUNTED = select(
     _COUNTER.c.count,
     _COUNTER.c.movement,
 ).where(_COUNTER.c.account_id.in_(_of_accounts))
+_KEPT = select(_WALLET.c.account_id).where(_WALLET.c.account_id.in_(_of_accounts))
 _OPEN = select(_TRANSFER.c.src_account, _TRANSFER.c.tx_hash, _TRANSFER.c.ref).where(
     _TRANSFER.c.src_account.in_(_of_accounts), _TRANSFER.c.state == "signed"
 )
@@ -98,6 +99,7 @@ class Standing:
 
     lines: dict[Line, tuple[int, ...]] = field(default_factory=dict)  # and movement
     open: dict[str, str] = field(default_factory=dict)  # ref by hash of its unsettled payments
+    wallet: bool = False  # is there one?
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ def _standings(connection: Connection, accounts: Sequence[str]) -> dict[str, Sta
         standings[account].lines[account, bucket, period] = (amount, count, 0, movement)
     for account, tx_hash, ref in connection.execute(_OPEN, asked):
         standings[account].open[tx_hash] = ref
+    for account in connection.execute(_KEPT, asked).scalars():
+        standings[account].wallet = True
     return standings
 
 

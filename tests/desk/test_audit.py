@@ -29,11 +29,11 @@ from gateway.desk.chain import Link
 from gateway.desk.journal import ChainKeyLost, Journal
 from gateway.desk.rotation import rotate
 from gateway.kek import Kek
-from gateway.stores.tables import ChainKey, Movement, table_of
+from gateway.stores.tables import ChainKey, Movement, Wallet, table_of
 from gateway.vault import Vault
 from ledger_client.ledger import Reached
 
-MOVEMENT, CHAIN_KEY = table_of(Movement), table_of(ChainKey)
+MOVEMENT, CHAIN_KEY, WALLET = table_of(Movement), table_of(ChainKey), table_of(Wallet)
 
 
 @pytest.fixture
@@ -90,6 +90,11 @@ async def test_every_deleted_money_row_is_found(desk, sql, name):
         assert await found(desk) != []
         await execute(sql, insert(table).values(row))
     assert await found(desk) == []
+
+
+async def test_a_wallet_that_is_gone_is_found_by_what_it_held(desk, sql):
+    await execute(sql, delete(WALLET).where(WALLET.c.account_id == account(THIDA)))
+    assert [(drift.table, drift.row) for drift in await found(desk)] == [("wallet", account(THIDA))]
 
 
 INVENTED = {

@@ -89,7 +89,7 @@ async def test_a_drift_of_one_riel_is_counted_and_named_within_a_minute(desk, sq
 
 def test_the_first_drift_of_every_table_is_a_step_from_nought(desk):
     """An alarm on an increase sees none of a series that begins with its first event."""
-    tables = {*(shelf.name for shelf in SHELVES), "movement", "chain_key", "block"}
+    tables = {*(shelf.name for shelf in SHELVES), "movement", "wallet", "chain_key", "block"}
     assert {sample(desk, "gateway_drifts_total", table=table) for table in tables} == {0.0}
 
 
