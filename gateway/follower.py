@@ -215,6 +215,27 @@ class Follower:
         if self._heard_at is None and cursor.block_time:
             self._heard_at = from_ms(cursor.block_time)
         last = Reached(cursor.height, cursor.block_hash)
+        both = [asyncio.create_task(one) for one in (self._blocks(last), self._until_back())]
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+        finally:
+            for each in both:
+                each.cancel()  # a block is settled whole or not at all
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _until_back(self) -> None:
+        """Until the database went back: an idle ledger makes no blocks that would tell."""
+        seen = height = self.settled
+        while height >= seen:
+            await self._clock.sleep(HEARTBEAT_S)
+            seen = self.settled
+            with contextlib.suppress(StoreUnavailable):
+                height = (await self._sql.run(start_cursor, [self._begin]))[0].height
+
+    async def _blocks(self, last: Reached) -> None:
+        """Settle what comes after this one."""
         async for found in self._ledger.blocks(after=last):
             if isinstance(found, Doubt):
                 self._doubt(found)
