@@ -122,8 +122,8 @@ def reconcile(
 
     Each holding, counter, payment and receipt with the chain of movements that led to it; each
     movement with the ledger's blocks; each wallet's balance and key with the ledger's account. The
-    exit code is 0 when all is as it should be, and 1 when a row drifts: RECONCILIATION.md says
-    what then. Nothing is changed.
+    exit code is 0 when all is as it should be, 1 when a row drifts, and 2 when not all could be
+    compared: RECONCILIATION.md says what then. Nothing is changed.
     """
     from gateway.reconcile import reconcile as compare  # noqa: PLC0415
 
@@ -135,7 +135,7 @@ def reconcile(
             typer.echo("stopped before the end; nothing was changed", err=True)
             raise typer.Exit(130) from None
     if not as_it_should_be:
-        raise typer.Exit(1)
+        raise typer.Exit(2 if as_it_should_be is None else 1)
 
 
 @app.command()

@@ -63,18 +63,19 @@ class Telling:
 
 async def reconcile(
     settings: Settings, say: Callable[[str], None], *, with_ledger: bool = True
-) -> bool:
-    """Compare everything; is all as it should be?"""
+) -> bool | None:
+    """Compare everything; is all as it should be? None when not all could be compared."""
     require_schema(settings)
     journal = Journal(Vault(Kek.load(settings.kek_file), system_entropy, None), system_entropy)
     sql = open_sql(settings.database_url, threads=1)
     try:
-        telling, clock = Telling(say), SystemClock()
+        telling, clock, compared = Telling(say), SystemClock(), True
         await telling.all_of("rows", rounds(sql, journal, clock.now))
         if with_ledger:
             ledger = ledger_of(settings)
             try:
-                await beside(sql, ledger, Assets(settings.asset_domain), clock, telling)
+                assets = Assets(settings.asset_domain)
+                compared = await beside(sql, ledger, assets, clock, telling)
             finally:
                 await ledger.close()
     finally:
@@ -82,8 +83,9 @@ async def reconcile(
     if telling.drifts > SHOWN_MOST:
         say(f"{telling.drifts - SHOWN_MOST:,} more were found and are not shown")
     many = "1 row drifts" if telling.drifts == 1 else f"{telling.drifts:,} rows drift"
-    say(many if telling.drifts else "no drift")
-    return not telling.drifts
+    none = "no drift" if compared else "no drift in what was compared"
+    say(many if telling.drifts else none)
+    return False if telling.drifts else compared or None
 
 
 async def beside(
@@ -92,14 +94,15 @@ async def beside(
     assets: Assets,
     clock: Clock,
     telling: Telling,
-) -> None:
-    """Compare with the ledger: its blocks, and then its balances, if somebody settles."""
+) -> bool:
+    """Compare with the ledger: its blocks, and then its balances, if somebody settles: if so."""
     await telling.all_of("blocks", recount.blocks(sql, ledger, assets))
-    if await recount.is_settled(sql, ledger, clock):
-        await telling.all_of("wallets", recount.balances(sql, ledger, assets, clock))
-        await telling.all_of("wallets' keys", recount.keys(sql, ledger, clock))
-    else:
+    if not await recount.is_settled(sql, ledger, clock):
         telling.say(
             "balances and keys are not compared: the ledger has blocks that no gateway settles; "
             "run one"
         )
+        return False
+    await telling.all_of("wallets", recount.balances(sql, ledger, assets, clock))
+    await telling.all_of("wallets' keys", recount.keys(sql, ledger, clock))
+    return True

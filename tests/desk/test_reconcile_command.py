@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from custody_parts import DARA
-from money_parts import HOLDING, execute, person
+from money_parts import HOLDING, MemoryLedger, execute, person
 from sqlalchemy import delete, update
 from typer.testing import CliRunner, Result
 
@@ -95,3 +95,25 @@ def test_movements_without_their_key_are_told_and_nothing_is_written(host):
         told = run("reconcile", "--no-ledger")
         assert told.exit_code == 2
         assert "movements, and not their key" in told.stderr
+
+
+class Unsettled(MemoryLedger):
+    """Has blocks that we do not know."""
+
+    async def close(self):
+        pass
+
+
+async def nobody_settles(*_args, **_options):
+    return False
+
+
+def test_what_was_not_compared_is_no_success(host, monkeypatch):
+    """Whoever asks by a timer reads the exit code only."""
+    monkeypatch.setattr(gateway.reconcile, "ledger_of", lambda _settings: Unsettled())
+    monkeypatch.setattr(gateway.reconcile.recount, "is_settled", nobody_settles)
+    told = run("reconcile")
+    assert (told.exit_code, told.stdout.splitlines()[-1]) == (2, "no drift in what was compared")
+    more = update(HOLDING).values(settled=HOLDING.c.settled + 1)
+    in_database(host, lambda sql: execute(sql, more))
+    assert run("reconcile").exit_code == 1
