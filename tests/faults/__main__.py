@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 import typer
 from figures import Effort, Row, mistakes, report, worlds
 from figures_of_code import branches, killed, killed_in
+from money_code import ROOT
 from promises import broken
 from real_processes import real_processes
 from rich import box
@@ -90,6 +91,9 @@ def main(
     ] = None,
 ) -> None:
     """Try every promise, and print how far each was kept."""
+    for module in mutants or ():  # or it is found missing after minutes
+        if not (ROOT / module).is_file():
+            raise typer.BadParameter(f"there is no {module} in {ROOT}", param_hint="--mutants")
     if seed is not None:
         history = live(seed)
         out.print(report(seed, broken(history)), markup=False, highlight=False)
