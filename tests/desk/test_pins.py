@@ -40,7 +40,7 @@ from gateway.desk.pins import Opened, PinGuard
 from gateway.stores.runners import InlineSql, open_sql
 from gateway.stores.sql import Sql
 from gateway.vault import Vault
-from ledger_client.keys import verify
+from ledger_client.keys import SigningKey, verify
 from menus.effects import PinLocked, Unavailable, Unconfirmed, WalletHeld, WrongPin
 from menus.kinds import Msisdn, Pin
 from menus.receipts import PinLockedNotice
@@ -220,6 +220,50 @@ async def test_the_same_turn_after_a_crash_is_counted_once(sql, clock, pin, at, 
     assert (await only(sql, ATTEMPT))["state"] == ("wrong" if pin is OTHER else "right")
 
 
+async def test_a_turn_whose_worker_died_is_tried_again_under_the_lock_that_it_caused(
+    sqlite_sql, clock, guard
+):
+    for turn in ("t1", "t2"):
+        await wrong(guard, turn)
+    dying = make_guard(DyingSql(sqlite_sql, 2, after_commit=False), clock)
+    await dying.open(ACCOUNT, PIN, "t3")
+    await clock.advance(LEASE_MS / 1000)
+    assert isinstance(await guard.open(ACCOUNT, OTHER, "t4"), PinLocked)
+    assert isinstance(await guard.open(ACCOUNT, PIN, "t3"), Opened)
+
+
+async def test_a_turn_that_locked_is_told_when_that_is_over_how_many_tries_the_next_lock_leaves(
+    sqlite_sql, clock, guard
+):
+    for turn in ("t1", "t2", "t3"):
+        await wrong(guard, turn)
+    assert await wrong(guard, "t3") == PinLocked(clock.now() + HALF_HOUR)
+    await clock.advance(1800)
+    assert await wrong(guard, "t3") == WrongPin(2)
+
+
+async def test_a_right_pin_forgets_the_wallets_own_old_attempts_and_no_others(
+    sqlite_sql, clock, guard
+):
+    await make_wallet(sqlite_sql, Msisdn("+85512345602"))
+    other = "85512345602@bank"
+    await guard.open(ACCOUNT, PIN, "t1")
+    await guard.open(other, PIN, "t2")
+    await clock.advance(KEPT_MS / 1000 + 1)
+    await guard.open(ACCOUNT, PIN, "t3")
+    assert sorted(row["turn_key"] for row in await rows(sqlite_sql, ATTEMPT)) == ["t2", "t3"]
+
+
+@pytest.mark.parametrize("form", ["raw", "multihash"])
+async def test_a_key_opens_in_the_form_that_its_wallet_has_on_the_ledger(sqlite_sql, clock, form):
+    key = await make_wallet(sqlite_sql)
+    known = SigningKey.from_seed(key.seed, form).public_key
+    await change(sqlite_sql, WALLET, public_key=known)
+    opened = await make_guard(sqlite_sql, clock).open(ACCOUNT, PIN, "t1")
+    assert isinstance(opened, Opened)
+    assert opened.key.public_key == known
+
+
 async def test_an_attempt_being_tried_is_not_tried_beside_itself(sqlite_sql, clock, guard):
     dying = make_guard(DyingSql(sqlite_sql, 2, after_commit=False), clock)
     await dying.open(ACCOUNT, OTHER, "t1")
@@ -376,6 +420,21 @@ async def test_a_worker_that_lost_its_lease_learns_nothing(sqlite_sql, clock, gu
     gate.open_it.set()
     assert await slow == Unconfirmed()
     assert (await only(sqlite_sql, WALLET, account_id=ACCOUNT))["wrong_pins"] == 1
+
+
+async def test_a_worker_that_lost_its_lease_does_not_judge_for_the_one_that_has_it(
+    sqlite_sql, clock, guard
+):
+    gates = [Gate(make_vault()) for _ in range(2)]
+    workers = [make_guard(sqlite_sql, clock, gate) for gate in gates]
+    (slow,) = await under_way(gates[0], [workers[0].open(ACCOUNT, OTHER, "t1")])
+    await clock.advance(LEASE_MS / 1000)
+    (other,) = await under_way(gates[1], [workers[1].open(ACCOUNT, PIN, "t1")])
+    gates[0].open_it.set()
+    assert await slow == Unconfirmed()
+    gates[1].open_it.set()
+    assert isinstance(await other, Opened)
+    assert (await only(sqlite_sql, WALLET))["wrong_pins"] == 0
 
 
 async def test_a_thousand_guesses_at_once_try_three(database_url, clock, monkeypatch):

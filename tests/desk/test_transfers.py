@@ -208,6 +208,9 @@ async def test_a_turn_that_has_paid_pays_no_more_under_another_intent(desk, ledg
         first = await desk.pay(DARA, THIDA, khr(5_000), intent="one", origin=turn)
         assert isinstance(first, Committed)
         assert await desk.pay(DARA, THIDA, khr(5_000), intent="two", origin=turn) == first
+        another = await desk.pay(DARA, BORA, khr(7_000), intent="other", origin=turn)
+        assert (another.ref, another.to, another.amount) == (first.ref, THIDA, khr(5_000))
+        assert another.name in (first.name, ""), "and not the name of who gets nothing"
         ledger.refuse_all = True
         turn = desk.origin(DARA)
         refused = await desk.pay(DARA, THIDA, khr(700), intent="three", origin=turn)

@@ -18,7 +18,7 @@ from custody_parts import (
     rows,
 )
 
-from gateway.desk.openings import Bank
+from gateway.desk.openings import Bank, Profile
 from gateway.desk.pins import Opened
 from gateway.stores.runners import open_sql
 from gateway.stores.tables import Holding, table_of
@@ -85,6 +85,15 @@ async def test_opening_stores_wallet_and_exact_signed_bytes_then_tells_the_outbo
         assert signature.public_key == public_key
         blob = transaction.payload.SerializeToString(deterministic=True)
         assert verify(public_key, blob, bytes.fromhex(signature.signature))
+
+
+async def test_what_the_bank_knows_of_an_owner_is_kept_with_the_wallet(on_sqlite):
+    desk = on_sqlite
+    kept = desk.keeper.kept(await desk.keep(PIN, origin(1)), "pin", origin(1))
+    known = Profile("Sok Dara", "full", "merchant", "100200", dollars=True)
+    assert await desk.wallets.open(DARA, kept, known, 0.0) == WalletOpening()
+    wallet = await only(desk.sql, WALLET)
+    assert known == Profile(**{name: wallet[name] for name in Profile.__match_args__})
 
 
 async def test_a_turn_waits_for_the_ledger_and_the_chosen_pin_opens_the_wallet(on_sqlite):
