@@ -290,6 +290,22 @@ async def test_what_was_paid_back_already_cannot_be_asked_back(desk, sql, clock)
     assert await fetch(sql, DISPUTE) == []
 
 
+async def test_what_is_being_paid_back_cannot_be_asked_back_until_the_ledger_has_refused_that(
+    desk, sql, clock, ledger
+):
+    await person(sql, BORA)
+    async with desk.running():
+        ref = await paid(desk)
+        await clock.advance(60)
+    await desk.pay(THIDA, DARA, khr(5_000), wait_s=0.001)  # nothing sends it yet
+    assert await desk.ask(DARA, ref) == NotDisputable(ref)
+    ledger.refuse_all = True
+    async with desk.running():
+        assert isinstance(await desk.pay(THIDA, BORA, khr(100)), Rejected), "and so was the other"
+        ledger.refuse_all = False
+        assert await desk.ask(DARA, ref) == Disputed()
+
+
 async def test_less_or_earlier_or_to_somebody_else_pays_nothing_back(lite, sqlite_sql, clock):
     await person(sqlite_sql, BORA)
     async with lite.running():
