@@ -295,23 +295,27 @@ class Follower:
         if settled.contradicted:
             self._meters.settled.labels("contradicted").inc(settled.contradicted)
             self._fault("given up, and committed all the same", height=block.height)
-        if settled.unasked:
-            self._fault("a recovery was sent to the ledger past `recover finish`")
+        if settled.unreadable:
+            self._fault("an amount cannot be read", height=block.height)
         for tx_hash in settled.astray:
             self._meters.drifts.labels("block").inc()
             self._fault("money left a wallet, and no payment says so", tx_hash=tx_hash)
+        for tx_hash in settled.rebuilt:
+            self._meters.settled.labels("rebuilt").inc()
+            self._fault("a payment had no row: written again from its block", tx_hash=tx_hash)
+        self._report_wallets(settled)
+
+    def _report_wallets(self, settled: Settled) -> None:
+        if settled.unasked:
+            self._fault("a recovery was sent to the ledger past `recover finish`")
         for account, tx_hash in settled.rekeyed:
             event = "a wallet has a key that is not ours: it needs `ussd-gateway recover`"
             self._fault(event, account=account, tx_hash=tx_hash)
         for account in settled.stranded:
-            self._fault(
-                "a wallet was made that is given up: its number has another", account=account
-            )
-        for tx_hash in settled.rebuilt:
-            self._meters.settled.labels("rebuilt").inc()
-            self._fault("a payment had no row: written again from its block", tx_hash=tx_hash)
-        if settled.unreadable:
-            self._fault("an amount cannot be read", height=block.height)
+            event = "a wallet was made that is given up: its number has another"
+            self._fault(event, account=account)
+        for account in settled.unknown:
+            self._fault("a wallet has no row: it was opened after the backup", account=account)
 
     def _fault(self, event: str, **details: object) -> None:
         self._meters.faults.labels("follower").inc()

@@ -12,6 +12,7 @@ comes in was proved by the ledger client.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -33,6 +34,7 @@ from ledger_client.ledger import (
     AddAssetQuantity,
     Block,
     BlockTransaction,
+    CreateAccount,
     Reached,
     SubtractAssetQuantity,
     TransferAsset,
@@ -42,6 +44,7 @@ from menus.kinds import Currency
 EXPIRES_MS: Final = (24 * 60 + 10) * 60 * 1000  # the ledger's own window, and a margin
 PROOF_BLOCKS: Final = 12
 EXPIRED_MOST: Final = 500  # in one commit; the next block ends the others
+_OF_NUMBER: Final = re.compile(r"\d+(_\d+)?").fullmatch  # as `openings` names them
 
 _CURSOR, _SUBMISSION = table_of(Cursor), table_of(Submission)
 
@@ -83,6 +86,7 @@ class Settled:
     rebuilt: tuple[str, ...] = ()  # payments that had no row any more
     rekeyed: tuple[tuple[str, str], ...] = ()  # wallets whose keys changed not by us, and by what
     stranded: tuple[str, ...] = ()  # wallets on the ledger that had been given up, and stay closed
+    unknown: tuple[str, ...] = ()  # wallets on the ledger that had rows once
 
 
 class Followed(NamedTuple):
@@ -165,6 +169,8 @@ def settle(
     touched.update(unasked.values())
     changes = replacement.key_changes(block, own)
     touched.update(account for account, _ in changes)
+    made = _made(block, own) if one.restored else set()
+    touched |= made
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
     seen = {row.tx_hash for row in known} | unasked.keys()
     rekeyed = sorted({each for each in changes if each[0] in ours and each[1] not in seen})
@@ -203,8 +209,21 @@ def settle(
             tuple(row.tx_hash for row in lost),
             tuple(rekeyed),
             tuple(endings.stranded),
+            tuple(sorted(made - ours)),
         )
     ]
+
+
+def _made(block: Block, own: str) -> set[str]:
+    """Wallets that a block makes; what is not named after a number is the bank's own."""
+    return {
+        command.account_id
+        for transaction in block.transactions
+        for command in transaction.commands
+        if isinstance(command, CreateAccount)
+        and command.domain_id == own
+        and _OF_NUMBER(command.account_name)
+    }
 
 
 _OVERDUE = (
