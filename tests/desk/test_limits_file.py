@@ -102,6 +102,13 @@ def test_a_fraction_of_a_riel_counts_as_a_whole_one(cents, riel):
     assert str(limits.counted(Money(USD, cents))) == str(riel), "and is no 42.0"
 
 
+@pytest.mark.parametrize(("rate", "cents"), [(4000, 50_000), (4100, 48_780), (1, 200_000_000)])
+def test_the_last_cent_of_a_combined_day_is_counted_from_its_riel(rate, cents):
+    limits = dataclasses.replace(load_limits(), combined_rate=rate)
+    assert limits.caps("basic", USD).day == cents
+    assert limits.left_today("basic", USD, Counted(0, 0, 0)) == Money(USD, cents)
+
+
 TIERS = st.sampled_from(["basic", "partial", "full", "unclaimed"])
 
 
