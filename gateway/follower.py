@@ -13,7 +13,8 @@ A database may have been restored from a backup, and then it lacks what was paid
 signed in this process until it has been seen that all blocks of the ledger are settled (`walked`).
 Nor is it while the last settled block is gone from the ledger, which then is another one, nor when
 the database knows of fewer blocks than this process has seen settled in it: a standby that lacked
-the last commits has taken over, or a backup was restored beside us, and all begins anew.
+the last commits has taken over, or a backup was restored beside us, and all begins anew. That is
+looked at every second, since no block would tell of it on an idle ledger.
 
 An idle ledger makes no blocks, and without blocks nothing expires: while something is overdue, a
 transaction that does nothing is sent now and then.
@@ -23,7 +24,7 @@ Stopped by cancelling `run`, at any moment.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,6 +36,7 @@ from gateway.desk.amounts import Assets
 from gateway.desk.blocks import Place, Settle, Settled, overdue_now, settle, start_cursor
 from gateway.desk.journal import Journal
 from gateway.desk.receipts import Receipts
+from gateway.desk.signing import heights
 from gateway.desk.times import from_ms, to_ms
 from gateway.desk.waiters import Waiters
 from gateway.meters import Meters
@@ -111,7 +113,8 @@ class Follower:
         if is_last is None:
             self._walked.set()
             self._restored = False
-        self.settled = 0  # the highest block that we know to be settled
+        self.settled = 0  # the highest block that we have ever known to be settled
+        self._quiet: asyncio.Timeout | None = None  # while the ledger has nothing to say
         self._up = True  # the ledger, as far as anybody has been told
         self._heard_at: datetime | None = None
         self._pause_s = RETRY_S  # doubled by each fault in a row
@@ -158,20 +161,30 @@ class Follower:
         """See to it that this process has met the end of the chain, also when it has lost it."""
         pause_s = WALK_S
         while self._is_last is not None:
-            if not self._walked.is_set():
-                await self._look_for_the_end(self._is_last)
+            try:
+                await self._look_back()
+                if not self._walked.is_set():
+                    await self._look_for_the_end(self._is_last)
+            except (StoreUnavailable, LedgerError) as error:
+                if not self._walked.is_set():
+                    LOG.warning("nothing is signed until all blocks are settled", error=error)
             await self._clock.sleep(pause_s)
             pause_s = min(2 * pause_s, RETRY_S)
 
     async def _look_for_the_end(self, is_last: Callable[[Reached], Awaitable[bool]]) -> None:
-        try:
-            (cursor,) = await self._sql.run(start_cursor, [self._begin])
-            if await is_last(Reached(cursor.height, cursor.block_hash)):
-                LOG.info("all blocks are settled: payments are signed", height=cursor.height)
-                self._restored = False
-                self._walked.set()
-        except (StoreUnavailable, LedgerError) as error:
-            LOG.warning("nothing is signed until the ledger's blocks are settled", error=error)
+        (cursor,) = await self._sql.run(start_cursor, [self._begin])
+        if await is_last(Reached(cursor.height, cursor.block_hash)):
+            LOG.info("all blocks are settled: payments are signed", height=cursor.height)
+            self._restored = False
+            self.settled = cursor.height
+            self._walked.set()
+
+    async def _look_back(self) -> None:
+        """Where the database went back, do not wait for a block to tell."""
+        seen = self.settled
+        (height,) = await self._sql.run(heights, [None], only_reads=True)
+        if height < seen and self._quiet is not None:
+            self._quiet.reschedule(0.0)
 
     async def _nudge(self) -> None:
         """Have an idle ledger make blocks while something waits for them to expire."""
@@ -211,36 +224,26 @@ class Follower:
         (cursor,) = await self._sql.run(start_cursor, [self._begin])
         if cursor.height < self.settled:
             self._begin_anew(cursor.height)
-        self.settled = cursor.height
+        self.settled = max(self.settled, cursor.height)
         if self._heard_at is None and cursor.block_time:
             self._heard_at = from_ms(cursor.block_time)
         last = Reached(cursor.height, cursor.block_hash)
-        both = [asyncio.create_task(one) for one in (self._blocks(last), self._until_back())]
-        try:
-            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                each.result()
-        finally:
-            for each in both:
-                each.cancel()  # a block is settled whole or not at all
-            await asyncio.gather(*both, return_exceptions=True)
-
-    async def _until_back(self) -> None:
-        """Until the database went back: an idle ledger makes no blocks that would tell."""
-        seen = height = self.settled
-        while height >= seen:
-            await self._clock.sleep(HEARTBEAT_S)
-            seen = self.settled
-            with contextlib.suppress(StoreUnavailable):
-                height = (await self._sql.run(start_cursor, [self._begin]))[0].height
-
-    async def _blocks(self, last: Reached) -> None:
-        """Settle what comes after this one."""
-        async for found in self._ledger.blocks(after=last):
+        blocks = aiter(self._ledger.blocks(after=last))
+        while found := await self._next(blocks):
             if isinstance(found, Doubt):
                 self._doubt(found)
             elif not await self._settle(found):
                 return  # from the cursor again
+
+    async def _next(self, blocks: AsyncIterator[Block | Doubt]) -> Block | Doubt | None:
+        """What the ledger says next; None at its end, or once the database went back."""
+        try:
+            async with asyncio.timeout(None) as self._quiet:
+                return await anext(blocks, None)
+        except TimeoutError:
+            return None
+        finally:
+            self._quiet = None
 
     def _begin_anew(self, height: int) -> None:
         """The database went back: what it lost is written again from blocks, and nothing signed."""

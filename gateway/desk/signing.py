@@ -4,7 +4,7 @@ Pure, but for one look at how far blocks are settled.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -36,6 +36,11 @@ def went_back(connection: Connection, seen: int) -> bool:
     paid since is not known here, nor what of the limits is used.
     """
     return bool(seen) and (connection.execute(_SETTLED).scalar() or 0) < seen
+
+
+def heights(connection: Connection, asked: Sequence[None]) -> list[int]:
+    """How many blocks this database knows of, for each who asks."""
+    return [connection.execute(_SETTLED).scalar() or 0 for _ in asked]
 
 
 def fresh_ref(entropy: Entropy) -> str:

@@ -46,7 +46,10 @@ def copy(source: Path, to: Path) -> None:
         one.backup(other)
 
 
-async def test_nothing_is_signed_until_what_was_lost_is_written_again(desk, sqlite_url, clock):
+@pytest.mark.parametrize("idle", [True, False], ids=["no more blocks", "another block"])
+async def test_nothing_is_signed_until_what_was_lost_is_written_again(
+    desk, sqlite_url, clock, idle
+):
     primary = Path(sqlite_url.removeprefix("sqlite:///"))
     standby = primary.with_name("standby.db")
     follower = desk.follower
@@ -69,7 +72,8 @@ async def test_nothing_is_signed_until_what_was_lost_is_written_again(desk, sqli
         copy(standby, primary)
         assert await fetch(desk.sql, TRANSFER) == []
         assert await desk.pay(DARA, THIDA, khr(1_000_000), wait_s=0.001) == Unconfirmed()
-        desk.ledger.block()
+        if not idle:
+            desk.ledger.block()
         await eventually(lost_is_back)
     finally:
         running.cancel()
