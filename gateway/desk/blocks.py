@@ -135,7 +135,7 @@ class Settle:
     block: Block
     now_ms: int
     day: str  # today, in Phnom Penh
-    restored: bool = False  # perhaps: payments of ours without a row are written again
+    restored: bool = False  # perhaps: wallets whose keys we have not have their owners
 
 
 def settle(
@@ -174,11 +174,10 @@ def settle(
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
     seen = {row.tx_hash for row in known} | unasked.keys()
     rekeyed = sorted({each for each in changes if each[0] in ours and each[1] not in seen})
-    lost: list[Submitted] = []
     if one.restored:
         replacement.meet_claims(connection, [account for account, _ in rekeyed], one.now_ms)
-        lost = rebuild(journal, connection, receipts.limits, assets, ours, block=block, known=seen)
-        known = [*known, *lost]
+    lost = rebuild(journal, connection, receipts.limits, assets, ours, block=block, known=seen)
+    known = [*known, *lost]
     endings = Endings(one.day, one.now_ms, block.created_time, block.height)
     endings.unasked = sorted(unasked)
     _end_committed(connection, endings, known, hashes, block)

@@ -6,9 +6,11 @@ turn it was, the channel, the exact bytes (they are on the ledger). A payment is
 gateway makes: one command, signed by the wallet it takes from, with a ref for description. Out of a
 wallet without an owner only returns go (`returns`), each of what has come from where it goes to.
 
-Only for blocks that a process meets before it has come to their end (`Follower.walked`): later,
-money that leaves a wallet without a row is somebody else's doing, and must stand out. Called inside
-the commit that settles the block, on wallets that are locked.
+Also in a process that has come to the end of the chain: what was on its way to the ledger when the
+database went back is in a block that is made later, and what no block tells of (`went_back`) nobody
+may have noticed. Nothing is sent before it is stored, so such a payment is always a fault to tell,
+be it of a lost row or of a key that somebody has taken. Called inside the commit that settles the
+block, on wallets that are locked.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -76,7 +76,7 @@ async def test_a_wallet_that_was_claimed_after_the_backup_has_its_owner(sql, clo
     """Else its money would go back, as soon as we have a key of it again, and be nobody's."""
     town = Town(sql, TownLedger(), clock)
     await begin(town)
-    done = await settled(town.desk, await exchanged(town, BOPHA))
+    done = await settled(town.desk, await exchanged(town, BOPHA), restored=True)
     assert [account for account, _ in done.rekeyed] == [account(BOPHA)]
     wallet = await town.wallet(BOPHA)
     assert (wallet["claim"], wallet["tier"]) == ("", "basic")
@@ -93,7 +93,7 @@ async def test_a_wallet_that_was_claimed_after_the_backup_has_its_owner(sql, clo
 
 
 async def test_its_owner_pays_again_once_it_is_recovered(town: Town):
-    await settled(town.desk, await exchanged(town, BOPHA))
+    await settled(town.desk, await exchanged(town, BOPHA), restored=True)
     asked = await town.recovery.begin(BOPHA, "forgotten", FIRST, town.ledger)
     await town.recovery.finish(asked.signed_by(SECOND, town.clock.now()))
     await town.through()
@@ -106,6 +106,6 @@ async def test_its_owner_pays_again_once_it_is_recovered(town: Town):
 
 
 async def test_a_process_that_has_met_the_end_of_the_chain_gives_no_wallet_away(town: Town):
-    await settled(town.desk, await exchanged(town, BOPHA), restored=False)
+    await settled(town.desk, await exchanged(town, BOPHA))
     assert (await town.wallet(BOPHA))["claim"] == "waiting"
     assert await town.states() == ["waiting"]

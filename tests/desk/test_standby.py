@@ -85,8 +85,8 @@ async def test_nothing_is_signed_until_what_was_lost_is_written_again(
     assert (1_000_000, 1) in (await counters(desk.sql, DARA)).values()
 
 
-async def test_on_an_idle_ledger_it_is_noticed_as_well(desk, sqlite_url, clock):
-    """Else nothing would be signed, so no block be made, and nothing be signed for ever."""
+async def test_what_was_on_its_way_when_the_database_went_back_is_written_again(desk, sqlite_url):
+    """No settled block was lost, so nobody has noticed."""
     primary = Path(sqlite_url.removeprefix("sqlite:///"))
     standby = primary.with_name("standby.db")
     follower = desk.follower
@@ -94,21 +94,19 @@ async def test_on_an_idle_ledger_it_is_noticed_as_well(desk, sqlite_url, clock):
     async def is_settled() -> bool:
         return follower.settled == 1
 
-    async def lost_is_back() -> bool:
-        await clock.advance(0.1)
-        return bool(await fetch(desk.sql, TRANSFER)) and await follower.walked(0.0)
-
     running = asyncio.ensure_future(follower.run())
     try:
         await eventually(lambda: follower.walked(0.0))
         copy(primary, standby)
-        await desk.pay(DARA, THIDA, khr(1_000_000), wait_s=0.001)
+        lost = await desk.pay(DARA, THIDA, khr(1_000_000), wait_s=0.001)
         await desk.outbox.round()
+        copy(standby, primary)
         desk.ledger.block()
         await eventually(is_settled)
-        copy(standby, primary)
-        await eventually(lost_is_back)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    assert (1_000_000, 1) in (await counters(desk.sql, DARA)).values()
+    assert isinstance(lost, InProgress)
+    (row,) = await fetch(desk.sql, TRANSFER)
+    assert (row["ref"], row["state"]) == (lost.ref, "committed")
+    assert set((await counters(desk.sql, DARA)).values()) == {(1_000_000, 1)}
