@@ -158,6 +158,7 @@ class Gateway:
             meters=self.meters,
             messages_queued=self.sender.poke,
             may_sign=self.follower.walked,
+            settled=lambda: self.follower.settled,
         )
 
     def _build_desk(self) -> None:

@@ -5,7 +5,8 @@ Rules:
     time alone, and another sends the same bytes: the ledger applies one hash once.
 2.  `first_sent_at` is committed before the first byte leaves, and only once a peer has answered.
     What never left within ten minutes is cancelled: then, and only then, it can never commit.
-    A restored database may know less than that: until all blocks are settled, none is cancelled.
+    A restored database may know less than that: until all blocks are settled, none is cancelled,
+    nor when the commit that would do so finds fewer blocks than this process has seen settled.
 3.  Sent and unseen for five seconds, it is asked after. NOT_RECEIVED proves nothing (a peer's
     queue is memory), so it is sent again. Committed or rejected is the follower's to say, from a
     block. A stateless refusal is one peer's word: it is raised as a fault, and ends a submission
@@ -32,7 +33,7 @@ from gateway.desk.endings import Endings
 from gateway.desk.journal import Journal
 from gateway.desk.receipts import Receipts
 from gateway.desk.settlement import Ended
-from gateway.desk.signing import MaySign, at_once
+from gateway.desk.signing import MaySign, at_once, went_back
 from gateway.desk.times import to_ms
 from gateway.desk.waiters import Waiters
 from gateway.meters import Meters
@@ -98,7 +99,10 @@ class Outbox:
         meters: Meters,
         messages_queued: Callable[[], None] = lambda: None,
         may_sign: MaySign = at_once,
+        settled: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`settled`: the height of the last block that this process has seen settled."""
+        self._settled = settled
         self._sql = sql
         self._ledger = ledger
         self._may_sign = may_sign
@@ -247,7 +251,12 @@ class Outbox:
         """These can never commit: give everything back, once, and tell their owners."""
         now = self._clock.now()
         asked = GiveUp(
-            hashes, state, never_sent=never_sent, now_ms=to_ms(now), day=business_day(now)
+            hashes,
+            state,
+            never_sent=never_sent,
+            now_ms=to_ms(now),
+            day=business_day(now),
+            seen=self._settled(),
         )
         operation = partial(give_up, self._receipts, journal=self._journal)
         (ended,) = await self._sql.run(operation, [asked])
@@ -281,6 +290,7 @@ class GiveUp:
     never_sent: bool
     now_ms: int
     day: str  # today, in Phnom Penh
+    seen: int = 0  # blocks, settled in this database
 
 
 _due = (_SUBMISSION.c.state == "signed", _SUBMISSION.c.next_send_at <= bindparam("now"))
@@ -407,8 +417,13 @@ def remember(connection: Connection, reasons: Sequence[tuple[str, str]]) -> list
 def give_up(
     receipts: Receipts, connection: Connection, asked: Sequence[GiveUp], *, journal: Journal
 ) -> list[list[Ended]]:
-    """End these, give back what they reserved, and tell their owners."""
+    """End these, give back what they reserved, and tell their owners.
+
+    Not what was never sent as far as a database knows that has gone back.
+    """
     (one,) = asked
+    if one.never_sent and went_back(connection, one.seen):
+        return [[]]
     settlement.lock_for_ending(connection, one.hashes)
     endings = Endings(one.day, one.now_ms, one.now_ms)
     endings.failed = settlement.end(

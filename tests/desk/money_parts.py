@@ -260,6 +260,7 @@ class Desk:
             entropy=seeded(f"{seed}/outbox"),
             meters=self.meters,
             may_sign=self.follower.walked,
+            settled=lambda: self.follower.settled,
         )
         self.pins = AnyPin() if any_pin else make_guard(sql, clock)
         self.transfers = Transfers(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from money_parts import (
     DARA,
+    MESSAGE,
     THIDA,
     TRANSFER,
     Desk,
@@ -22,6 +23,7 @@ from money_parts import (
 )
 
 from gateway.desk.blocks import start_cursor
+from gateway.desk.outbox import UNSENT_MOST_MS
 from gateway.stores.runners import open_sql
 from ledger_client.ledger import Reached
 from menus.effects import InProgress, Unconfirmed
@@ -110,3 +112,32 @@ async def test_what_was_on_its_way_when_the_database_went_back_is_written_again(
     (row,) = await fetch(desk.sql, TRANSFER)
     assert (row["ref"], row["state"]) == (lost.ref, "committed")
     assert set((await counters(desk.sql, DARA)).values()) == {(1_000_000, 1)}
+
+
+async def test_what_the_lost_commits_have_sent_is_not_cancelled_as_never_sent(
+    desk, sqlite_url, clock
+):
+    primary = Path(sqlite_url.removeprefix("sqlite:///"))
+    standby = primary.with_name("standby.db")
+
+    async def is_settled() -> bool:
+        return desk.follower.settled == 1
+
+    running = asyncio.ensure_future(desk.follower.run())
+    try:
+        await eventually(lambda: desk.follower.walked(0.0))
+        paid = await desk.pay(DARA, THIDA, khr(1_000_000), wait_s=0.001)
+        copy(primary, standby)
+        await desk.outbox.round()
+        desk.ledger.block()
+        await eventually(is_settled)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    copy(standby, primary)
+    await clock.advance(UNSENT_MOST_MS / 1000)
+    await desk.outbox.round()
+    assert isinstance(paid, InProgress)
+    (row,) = await fetch(desk.sql, TRANSFER)
+    assert row["state"] == "signed"
+    assert not await fetch(desk.sql, MESSAGE)
