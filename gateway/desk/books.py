@@ -79,7 +79,8 @@ class Held(NamedTuple):
 
     @property
     def available(self) -> int:
-        return self.settled - self.outgoing
+        """Never below nothing, be there more reserved than a block has left."""
+        return max(0, self.settled - self.outgoing)
 
 
 class Payment(NamedTuple):

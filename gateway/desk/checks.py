@@ -115,9 +115,10 @@ def _not_returned(
         return DisputeOver()
     if isinstance(want.to, Msisdn) and not _receives(books, want):
         return NoWallet(want.to)
-    available = books.held(sender.account_id, asked.currency).available + dispute.held
+    held = books.held(sender.account_id, asked.currency)
+    available = max(0, held.settled - held.outgoing + dispute.held)
     if asked.minor > available:
-        return OverLimit(LimitKind.BALANCE, Money(asked.currency, max(0, available)))
+        return OverLimit(LimitKind.BALANCE, Money(asked.currency, available))
     return None
 
 

@@ -107,7 +107,7 @@ def _go_back(journal: Journal, connection: Connection, ours: Collection[str], or
     src, to, amount = order.src_account, order.want.dest_account, order.want.amount
     if not meet_return(connection, src, to, amount, ref=order.ref, at_ms=order.at_ms):
         raise GuardFailed("nothing like it waits in this wallet, which has no owner")
-    reserve_returns(journal, connection, ours, [order])
+    reserve_returns(journal, connection, ours, [order], paid=True)
 
 
 def _payment(transaction: BlockTransaction, ours: Collection[str]) -> Iterator[TransferAsset]:

@@ -80,11 +80,14 @@ _of_holding = (
     _HOLDING.c.account_id == bindparam("b_account"),
     _HOLDING.c.currency == bindparam("b_currency"),
 )
-_TAKE_OUTGOING = (
+# What a block holds has been paid, be it of money that the same block has brought, or that we have
+# reserved for something else since.
+_TAKE_PAID = (
     update(_HOLDING)
-    .where(*_of_holding, _HOLDING.c.settled - _HOLDING.c.outgoing >= bindparam("b_amount"))
+    .where(*_of_holding)
     .values(outgoing=_HOLDING.c.outgoing + bindparam("b_amount"), movement=bindparam("b_movement"))
 )
+_TAKE_OUTGOING = _TAKE_PAID.where(_HOLDING.c.settled - _HOLDING.c.outgoing >= bindparam("b_amount"))
 _TAKE_INCOMING = (
     update(_HOLDING)
     .where(
@@ -137,6 +140,8 @@ def reserve_returns(
     connection: Connection,
     ours: Collection[str],
     orders: Sequence[Order],
+    *,
+    paid: bool = False,  # a block holds them already
 ) -> None:
     """Write returns, as `reserve` does, but they use no limit: everybody has room for his own."""
     placings = [
@@ -147,7 +152,7 @@ def reserve_returns(
         )
         for order in orders
     ]
-    _write(journal, connection, placings, [])
+    _write(journal, connection, placings, [], paid=paid)
 
 
 def reserve_rebuilt(
@@ -157,7 +162,7 @@ def reserve_rebuilt(
     ours: Collection[str],
     rebuilt: Sequence[tuple[Order, str | None]],  # each with its beneficiary
 ) -> None:
-    """Write payments that a block holds already, as `reserve` does: they count beyond any cap."""
+    """Write payments that a block holds already, as `reserve` does, but beyond any cap."""
     beyond = {"b_cap": _MINOR_MOST, "b_count_cap": _COUNT_MOST}
     placings, counters = list[Placing](), list[Taking]()
     for order, beneficiary in rebuilt:
@@ -170,7 +175,7 @@ def reserve_rebuilt(
             _of_counter(order, (bucket, period), (counted, 1), beyond) for period in (day, day[:7])
         ]
     insert_ignore(connection, Counter, [empty_counter(taking.entry.line) for taking in counters])
-    _write(journal, connection, placings, counters)
+    _write(journal, connection, placings, counters, paid=True)
 
 
 def _write(
@@ -178,6 +183,8 @@ def _write(
     connection: Connection,
     placings: Sequence[Placing],
     counters: Sequence[Taking],
+    *,
+    paid: bool = False,
 ) -> None:
     transfers = [placing.row for placing in placings]
     submissions = [_submission_row(placing.order) for placing in placings]
@@ -204,7 +211,7 @@ def _write(
     for transfer, taking in zip(transfers, outgoing, strict=True):
         transfer["movement"] = taking.row["b_movement"]
     _each(connection, _TAKE_COUNTER, counters)
-    _each(connection, _TAKE_OUTGOING, outgoing)
+    _each(connection, _TAKE_PAID if paid else _TAKE_OUTGOING, outgoing)
     _each(connection, _TAKE_INCOMING, incoming)
     connection.execute(_INSERT_TRANSFER, transfers)
     connection.execute(_INSERT_SUBMISSION, submissions)

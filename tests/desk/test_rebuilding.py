@@ -24,7 +24,7 @@ from gateway.desk.amounts import Assets
 from gateway.desk.blocks import Settle, settle, start_cursor
 from gateway.follower import Follower
 from ledger_client.ledger import Doubt, LedgerUnreachable, Reached, TransferAsset
-from menus.effects import Committed, Unconfirmed
+from menus.effects import Committed, InProgress, Unconfirmed
 
 REF = "A1B2C3D4"
 LIMIT = 2_000_000  # of a day, for whom only a number is known
@@ -75,6 +75,35 @@ async def test_it_counts_also_beyond_what_a_day_allows(desk):
     await settled(desk, paid(desk, LIMIT))
     await settled(desk, paid(desk, LIMIT // 4, said="A1B2C3D5"))
     assert set((await counters(desk.sql, DARA)).values()) == {(LIMIT + LIMIT // 4, 2)}
+
+
+async def test_it_may_be_of_money_that_the_same_block_has_brought(desk):
+    src, dest = account(DARA), account(THIDA)
+    brought = TransferAsset(src, dest, "khr#nbc", "60000", REF)
+    spent = TransferAsset(dest, src, "khr#nbc", "110000", "A1B2C3D5")
+    done = await settled(desk, desk.ledger.block((src, [brought]), (dest, [spent])))
+    assert (len(done.rebuilt), done.astray) == (2, ())
+    assert await holding(desk.sql, THIDA) == (0, 0, 0)
+    assert await holding(desk.sql, DARA) == (3_050_000, 0, 0)
+    assert not await found(desk, desk.journal)
+
+
+async def test_it_may_be_of_money_that_is_reserved_for_another_since(desk):
+    other = await desk.pay(THIDA, DARA, khr(50_000), wait_s=0.01)
+    assert isinstance(other, InProgress)
+    paid = TransferAsset(account(THIDA), account(DARA), "khr#nbc", "30000", REF)
+    done = await settled(desk, desk.ledger.block((account(THIDA), [paid])))
+    assert (len(done.rebuilt), done.astray) == (1, ())
+    assert await holding(desk.sql, THIDA) == (20_000, 50_000, 0)
+    thida = next(
+        row["text"] for row in await fetch(desk.sql, MESSAGE) if row["msisdn"] == THIDA.e164
+    )
+    assert "Balance 0 KHR" in thida
+    await desk.outbox.round()
+    done = await settled(desk, desk.ledger.block())
+    assert (done.committed, done.rejected) == (0, 1)
+    assert await holding(desk.sql, THIDA) == (20_000, 0, 0)
+    assert not await found(desk, desk.journal)
 
 
 async def test_its_bytes_are_never_sent(desk):

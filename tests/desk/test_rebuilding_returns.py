@@ -126,3 +126,21 @@ async def test_where_money_is_missing_a_fault_says_so_and_others_get_theirs(sqli
     assert await holding(sqlite_sql, BOPHA) == (1_000, 0, 0)
     assert town.desk.meters.returns.labels("begun")._value.get() == 1
     assert town.desk.meters.faults.labels("returns")._value.get() == 2
+
+
+async def test_it_is_written_also_while_a_return_of_the_same_money_is_on_its_way(sqlite_sql, clock):
+    town = Town(sqlite_sql, TownLedger(), clock)
+    await town.begin(DARA, THIDA)
+    await town.send(DARA, BOPHA, 5_000)
+    await town.through()
+    await town.later(days=30)
+    await town.returns.sweep()
+    done = await settled(town.desk, returned(town))
+    assert len(done.rebuilt) == 1
+    await town.go_back()
+    rows = {row["ref"]: row["state"] for row in await fetch(sqlite_sql, TRANSFER, channel="return")}
+    assert rows.pop(REF) == "committed"
+    assert list(rows.values()) == ["rejected"]
+    assert await town.states() == ["returned"]
+    assert await holding(sqlite_sql, BOPHA) == (0, 0, 0)
+    assert await holding(sqlite_sql, DARA) == (400_000, 0, 0)
