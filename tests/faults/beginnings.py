@@ -8,7 +8,7 @@ import functools
 import gc
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -160,6 +160,17 @@ class Database:
         for said, rows in self._first_rows:
             self.driver.executemany(said, rows)
         self.driver.commit()
+
+    def copied(self) -> Callable[[], None]:
+        """Copy all of it; what is given back puts the copy in its place."""
+        copy = sqlite3.connect(":memory:")
+        self.driver.backup(copy)
+
+        def put_back() -> None:
+            with contextlib.closing(copy):
+                copy.backup(self.driver)
+
+        return put_back
 
     def _read_first_rows(self) -> Iterator[tuple[str, list[tuple]]]:
         for table in SQLModel.metadata.sorted_tables:

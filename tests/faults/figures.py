@@ -17,7 +17,8 @@ from mistakes import MISTAKES, SEEDS_MOST, noticed
 from promises import PROMISES, broken
 from simulated_town import live
 
-CHUNK = 64  # worlds asked of a worker at once
+CHUNK = 64  # worlds asked of a worker at once …
+BACK = 8  # … and more of them in which the database goes back
 SHOWN_MOST = 3  # histories of broken worlds
 # Not forked: a fork of a process that has spoken with a ledger spins in what it inherits of gRPC.
 FRESH = multiprocessing.get_context("spawn")
@@ -60,7 +61,7 @@ def worlds(effort: Effort) -> Iterator[Row]:
         under_way = [workers.submit(judged, first) for first in islice(chunks, effort.workers + 1)]
         while under_way:
             found = under_way.pop(0).result()
-            tried += CHUNK
+            tried += CHUNK + BACK
             for seed, sentences in found:
                 bad.update({sentence.partition(": ")[0] for sentence in sentences})
                 if bad.total() <= SHOWN_MOST:
@@ -76,7 +77,9 @@ def worlds(effort: Effort) -> Iterator[Row]:
 
 def judged(first: int) -> list[tuple[int, list[str]]]:
     """The broken ones of a chunk of worlds."""
-    found = ((seed, broken(live(seed))) for seed in range(first, first + CHUNK))
+    back = first // CHUNK * BACK
+    seeds = [*range(first, first + CHUNK), *range(-back - BACK, -back)]
+    found = ((seed, broken(live(seed))) for seed in seeds)
     return [(seed, sentences) for seed, sentences in found if sentences]
 
 

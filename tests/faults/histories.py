@@ -71,6 +71,12 @@ class History:
         """The events of one kind, without it."""
         return [(event[0], *event[2:]) for event in self.events if event[1] == kind]
 
+    @property
+    def forgotten(self) -> tuple[float, float]:
+        """From when until when the database forgot what was done; no time at all in most worlds."""
+        copied, back = self.of("copied"), self.of("went back")
+        return (copied[0][0], back[0][0]) if back else (0.0, 0.0)
+
     def __str__(self) -> str:
         return "\n".join(
             f"{at_s:9.3f}  " + " ".join(str(one).replace("\n", " | ") for one in what)

@@ -13,6 +13,7 @@ from histories import History, Moved
 Promise = Callable[[History], Iterator[str]]
 PROMISES: dict[str, Promise] = {}
 WRONG_PINS_MOST = 3
+CLOCKS_S = 2.0  # wrong at most
 
 
 def promise(name: str) -> Callable[[Promise], Promise]:
@@ -103,6 +104,19 @@ def told(history: History) -> Iterator[tuple[float, str, str]]:
 def free(history: History) -> set[str]:
     """The refs of what uses no limit: what goes back, in either way."""
     return gone(history).keys() | given_back(history).keys()
+
+
+def overtaken(history: History) -> set[str]:
+    """The refs of what was on its way while the database forgot it: no limit could count it."""
+    from_s, until_s = history.forgotten
+    start_s = history.start.timestamp()
+    late = {ref for at_s, _, told, _ in history.of("block") if at_s > until_s for ref, _ in told}
+    made = {row["ref"]: row["created_at"] / 1000 - start_s for row in history.rows["transfer"]}
+    return {
+        ref
+        for ref in late & made.keys()
+        if from_s - CLOCKS_S < made[ref] < until_s + CLOCKS_S and until_s
+    }
 
 
 def by_period(history: History) -> dict[tuple[str, str, str], list[dict]]:

@@ -31,7 +31,8 @@ def noticed(name: str, most: int = SEEDS_MOST) -> tuple[int, str] | None:
     one = MISTAKES[name]
     with pytest.MonkeyPatch.context() as patch:
         one.make(patch)
-        for seed in [one.seed, *(seed for seed in range(most) if seed != one.seed)]:
+        seeds = range(-1, -most - 1, -1) if one.seed < 0 else range(most)
+        for seed in [one.seed, *(seed for seed in seeds if seed != one.seed)]:
             if found := broken(live(seed)):
                 return seed, found[0]
     return None

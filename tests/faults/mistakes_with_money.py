@@ -122,6 +122,24 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(follower, "settle", without)
 
 
+# ---- a database that went back
+
+
+@mistake("what was lost waits for the next block", seed=-7)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(follower.Follower, "_look_back", lambda _: signing.at_once(0.0))
+
+
+@mistake("what was on its way while it was lost stays lost", seed=-7)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(blocks, "rebuild", lambda *_, **__: [])
+
+
+@mistake("what was paid is written again only if it could be paid", seed=-1143)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reservations, "_TAKE_PAID", reservations._TAKE_OUTGOING)
+
+
 # ---- signing
 
 

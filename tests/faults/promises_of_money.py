@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 from histories import DECIMALS, History, Sum
-from judging import agreed, by_period, free, paid, promise
+from judging import agreed, by_period, free, overtaken, paid, promise
 
 PHNOM_PENH = timezone(timedelta(hours=7))
 
@@ -87,8 +87,9 @@ def _sum(row: dict) -> Sum:
 
 @promise("no limit on what we sign is exceeded")
 def _limits_hold(history: History) -> Iterator[str]:
-    caps = history.caps
-    for (account, currency, period), rows in by_period(history).items():
+    caps, uncounted = history.caps, overtaken(history)
+    for (account, currency, period), those in by_period(history).items():
+        rows = [row for row in those if row["ref"] not in uncounted]
         amount, kind = sum(row["amount"] for row in rows), "day" if len(period) > 7 else "month"
         if amount > caps[kind]:
             yield f"{account} sent {Sum(amount, currency)} in {period}"
@@ -111,7 +112,7 @@ def _room(history: History) -> Iterator[str]:
     """Nobody is sent more than they may hold; what comes from elsewhere cannot be refused."""
     held, given = defaultdict(int), defaultdict(int)
     held.update(history.opening)
-    ours, back = set(history.accounts.values()), free(history)
+    ours, back = set(history.accounts.values()), free(history) | overtaken(history)
     for one in history.moved:
         src, dest = (one.src, one.asset), (one.dest, one.asset)
         held[src] -= one.minor

@@ -7,6 +7,7 @@ from math import inf
 
 from histories import History, sum_in
 from judging import (
+    CLOCKS_S,
     WRONG_PINS_MOST,
     agreed,
     blocks,
@@ -109,10 +110,12 @@ def _progress_ends(history: History) -> Iterator[str]:
     if not history.ended:
         yield "something never ends"
     states = {row["ref"]: row["state"] for row in history.rows["transfer"]}
+    # What was forgotten before it was sent is gone: else it has a row again.
+    without = "gone" if any(history.forgotten) else "signed"
     for at_s, number, text in told(history):
         if text.startswith("In progress"):
             for ref in REF.findall(text):
-                if states.get(ref, "signed") == "signed":
+                if states.get(ref, without) == "signed":
                     yield f"{number} at {at_s:.3f} was told of {ref}, which is {states.get(ref)}"
     last = {number: page for _, number, page in history.of("looked")}
     for number, page in last.items():
@@ -138,8 +141,9 @@ def _receipts_sent(history: History) -> Iterator[str]:
     # be of all that was on its way together.
     if len(missing) > (lost if doubts > 1 else 0):
         yield f"{missing} not told; {lost} given up after {doubts} doubts"
+    most = 4 if any(history.forgotten) else 2  # each lost once, and all told once more
     for key, count in told.items():
-        if key[1] and count > 2 * max(1, due[key]):
+        if key[1] and count > most * max(1, due[key]):
             yield f"{key} was told {count} times"
 
 
@@ -240,7 +244,10 @@ def _pins_guarded(history: History) -> Iterator[str]:
 def _paid_while_locked(history: History) -> Iterator[str]:
     begun = {row["ref"]: row for row in history.rows["transfer"]}
     start_ms = int(history.start.timestamp() * 1000)
+    from_s, until_s = history.forgotten
     for at_s, number, text in history.of("sms"):
+        if from_s < at_s < until_s + CLOCKS_S:
+            continue
         if text.startswith("Too many wrong PINs. You cannot send until"):
             for row in begun.values():
                 after_s = (row["created_at"] - start_ms) / 1000 - at_s
@@ -250,4 +257,6 @@ def _paid_while_locked(history: History) -> Iterator[str]:
 
 @promise("nothing happens that no weather explains")
 def _nothing_strange(history: History) -> Iterator[str]:
-    yield from history.strange
+    # Of what was forgotten on its way: the money may be promised once more, and the ledger refuses.
+    known = "signed for more" if any(history.forgotten) else "\n"
+    yield from (one for one in history.strange if not one.startswith(known))

@@ -56,6 +56,10 @@ class LedgerLine:
                 await grown.wait()
                 await self._process.moment("ledger")
 
+    async def is_last(self, last) -> bool:
+        await self._reach()
+        return last.height == len(self._ledger.blocks)
+
     async def healthy(self) -> bool:
         await self._process.moment("ledger")
         return not self._ledger.away

@@ -29,13 +29,15 @@ class Process:
         self._chance = town.chances.stream("process", name)
         self.skew = timedelta(seconds=town.chances.stream("skew", name).choice((0, 0, -2, 1)))
         entropy = town.chances.stream("entropy", name).randbytes
+        line = LedgerLine(town, self)
         world = World(
             ProcessSql(self),
             ProcessSessions(self),
-            LedgerLine(town, self),
+            line,
             ProcessClock(self),
             entropy,
             None,
+            line.is_last if town.goes_back else None,
         )
         self.gateway = Gateway(town.settings, world, [SimulatedCarrier(self)])
         if not town.tidies:

@@ -2,9 +2,13 @@
 
 `live(seed)` runs one to its end and gives back its history. First comes the seed's weather; then it
 clears up, what is under way may end, everybody looks at what became of it, and that is the end.
+With a seed below zero the database goes back meanwhile, as when a standby takes over that lacks
+the last commits. In such a world nobody opens a wallet or chooses a PIN, since keys that are lost
+are an operator's to recover; and nobody asks for money back, since who is forgotten asks again.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from beginnings import (
@@ -50,6 +54,8 @@ RESTS = 0.3  # of worlds end with somebody who sends all that may still be sent
 DOLLARS = 0.5  # of those who have some
 CLOCKS_AGREE_S = 6.0  # by then all of them agree on the day
 TIDY = 0.1  # of worlds have housekeeping and reconciliation, which are dear
+FORGETS_FROM_S = 12.0  # or earlier …
+FORGETS_S = 0.1, 20.0  # … what is done in so long a time
 DAY_S = 24 * 3600 + 11 * 60  # longer than a transaction lives
 BEFORE_DUE_S = 5.0  # so long before money goes back, somebody may yet claim it
 CALM_S = 60.0
@@ -97,6 +103,9 @@ class Town:
         self._start = self._chance.choice(STARTS)
         self.tidies = self._chance.random() < TIDY
         self.strangers = STRANGERS if self._chance.random() < MEETS else ()
+        self.goes_back = seed < 0
+        if self.goes_back:
+            self.strangers, self.habits = (), replace(self.habits, new_pin=0.0, regret=0.0)
         accounts = {person.number: person.account for person in PEOPLE}
         self.history = History(seed, self._start, CAPS, UNCLAIMED, accounts, opening())
         self.settings = settings()
@@ -186,7 +195,8 @@ class Town:
         self.spawn(self.ledger.run())
         away = self.spawn(self.ledger.stay_away())
         people = [phone.live(errands_of(self, phone)) for phone in self.phones.values()]
-        await self._all([*people, self._gifts(), self._night()])
+        going_back = [self._go_back()] if self.goes_back else []
+        await self._all([*people, self._gifts(), self._night(), *going_back])
         if self.strangers and self._chance.random() < WAITS:
             await self._time_runs_out()
         away.cancel()
@@ -232,6 +242,17 @@ class Town:
             self.note("night", seconds)
             self.loop.leap(seconds)
 
+    async def _go_back(self) -> None:
+        """The database forgets what was done in a while."""
+        chance, (least_s, most_s) = self.chances.stream("goes back"), FORGETS_S
+        run_once(self.database, lambda connection, _: [journal().key(connection)], [None])
+        await asyncio.sleep(FORGETS_FROM_S * chance.random())
+        put_back = self.database.copied()
+        self.note("copied")
+        await asyncio.sleep(least_s * (most_s / least_s) ** chance.random())
+        put_back()
+        self.note("went back")
+
     async def _time_runs_out(self) -> None:
         """What nobody has claimed is about to go back, and perhaps somebody claims it now."""
         calm = await self._settled(CALM_S)
@@ -258,11 +279,12 @@ class Town:
 
     def _under_way(self) -> bool:
         (count,) = self.database.driver.execute(
-            "SELECT (SELECT count(*) FROM submission WHERE state = 'signed')"
+            "SELECT (SELECT count(*) FROM cursor WHERE height < ?)"
+            " + (SELECT count(*) FROM submission WHERE state = 'signed')"
             " + (SELECT count(*) FROM message WHERE state IN ('queued', 'sending'))"
             " + (SELECT count(*) FROM unclaimed JOIN wallet USING (account_id)"
             "    WHERE unclaimed.state = 'waiting' AND due_at <= ? AND claim = 'waiting')",
-            [self.now_ms()],
+            [len(self.ledger.blocks) if self.goes_back else 0, self.now_ms()],
         ).fetchone()
         return bool(count)
 
