@@ -18,21 +18,20 @@ from money_code import ROOT
 from mutmut.mutation.mutators import mutation_operators
 
 # What may change unnoticed: types and decorators, what a log, an error or a `repr` says (that none
-# says a PIN has tests of its own), checks that two lists are equally long, and the order in which
-# rows are locked: only a deadlock shows it, which PostgreSQL's tests look for.
+# says a PIN has tests of its own), checks that two lists are equally long, and what only PostgreSQL
+# asks for, whose tests take longer: the types of bound values, and the order in which rows are
+# locked, which only a deadlock shows.
 _LOG = m.Expr(m.Call(func=m.Attribute(value=m.Name("LOG") | m.Attribute(attr=m.Name("LOG")))))
 _LOGS = m.Call(func=m.Attribute(value=m.Name("logs")))
 _SUPER = m.Call(func=m.Attribute(value=m.Call(func=m.Name("super"))))
 _SHOWN = m.Arg(keyword=m.Name("repr") | m.Name("strict"))
-_ORDER = m.Arg(keyword=m.Name("key"))
+_ORDER, _BOUND = m.Arg(keyword=m.Name("key")), m.Arg(keyword=m.Name("type_"))
 _UNION, _LITERAL = m.BinaryOperation(operator=m.BitOr()), m.Subscript(value=m.Name("Literal"))
 _TYPE = m.Assign(value=_UNION | _LITERAL | m.Call(func=m.Name("TypeVar")))
 _EXPORTS = m.Assign(targets=[m.AssignTarget(target=m.Name("__all__"))])
 _SAYS = m.Raise() | _SHOWN | _LOG | _LOGS | _SUPER
-_LEFT_OUT = m.Annotation() | m.Decorator() | _TYPE | _EXPORTS | _SAYS | _ORDER
-_BARE = m.Call(
-    func=m.Name("zip") | m.Name("len") | m.Name("isinstance") | m.Name("field")  # `repr=None`
-)
+_LEFT_OUT = m.Annotation() | m.Decorator() | _TYPE | _EXPORTS | _SAYS | _ORDER | _BOUND
+_BARE = m.Call(func=m.Name("zip") | m.Name("len") | m.Name("isinstance"))
 CHANGE_MOST = 200  # characters shown of it
 
 
@@ -62,12 +61,32 @@ class _Changes(cst.CSTVisitor):
         if not m.matches(node, _BARE):
             for kind, changed in mutation_operators:
                 if isinstance(node, kind):
-                    self.found.extend((self._line(node), node, other) for other in changed(node))
+                    others = (other for other in changed(node) if not _is_same(node, other))
+                    self.found.extend((self._line(node), node, other) for other in others)
         return True
 
     def _line(self, node: cst.CSTNode) -> int:
         place = self.get_metadata(PositionProvider, node, None)
         return place.start.line if place else 1
+
+
+def _is_same(node: cst.CSTNode, other: cst.CSTNode) -> bool:
+    """Do two calls differ in such arguments only?"""
+    if not (isinstance(node, cst.Call) and isinstance(other, cst.Call)):
+        return False
+    said, instead = _said(node), _said(other)
+    return (
+        node.func.deep_equals(other.func)
+        and len(said) == len(instead)
+        and all(arg.deep_equals(its) for arg, its in zip(said, instead, strict=True))
+    )
+
+
+def _said(call: cst.Call) -> list[cst.Arg]:
+    """The arguments that tests are to notice, without their commas."""
+    bare = {"comma": cst.MaybeSentinel.DEFAULT}
+    unseen = _SHOWN | _ORDER | _BOUND
+    return [arg.with_changes(**bare) for arg in call.args if not m.matches(arg, unseen)]
 
 
 def mutants(module: str) -> Iterator[Mutant]:

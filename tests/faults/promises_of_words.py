@@ -80,8 +80,11 @@ def _denied_by_sms(history: History) -> Iterator[str]:
         for row in history.rows["transfer"]
         if (row["channel"], row["state"]) == ("sms", "committed")
     )
+    from_s, until_s = history.forgotten  # what was said then may be said again, in other words
     denied = {
-        (number, text) for _, number, text in history.of("sms") if NOT_PAID_BY_SMS.search(text)
+        (number, text)
+        for at_s, number, text in history.of("sms")
+        if NOT_PAID_BY_SMS.search(text) and not from_s < at_s < until_s
     }
     for number, count in Counter(number for number, _ in denied).items():
         if count + paid[number] > yes[number]:
@@ -134,11 +137,11 @@ def _receipts_sent(history: History) -> Iterator[str]:
             *_questions_due(history),
         ]
     )
-    doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard"))
+    doubts = sum(len(history.of(kind)) for kind in ("crash", "sms lost", "unheard", "went back"))
     lost = sum(row["state"] == "unknown" for row in history.rows["message"])
     missing = [key for key in due if not told[key]]
-    # What was twice in doubt is given up: a crash, a lost answer of carrier or database. Each may
-    # be of all that was on its way together.
+    # What was twice in doubt is given up: a crash, a lost answer of carrier or database, a database
+    # that went back. Each may be of all that was on its way together.
     if len(missing) > (lost if doubts > 1 else 0):
         yield f"{missing} not told; {lost} given up after {doubts} doubts"
     most = 4 if any(history.forgotten) else 2  # each lost once, and all told once more
