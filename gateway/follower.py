@@ -305,6 +305,7 @@ class Follower:
             self._fault("money left a wallet, and no payment says so", tx_hash=tx_hash)
         for tx_hash in settled.rebuilt:
             self._meters.settled.labels("rebuilt").inc()
+            self._meters.drifts.labels("block").inc()  # its row was gone, or there never was one
             self._fault("a payment had no row: written again from its block", tx_hash=tx_hash)
         self._report_wallets(settled)
 

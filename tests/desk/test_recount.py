@@ -113,6 +113,15 @@ async def test_money_that_left_without_a_payment_of_ours_is_told_at_its_block(de
     assert (await of_blocks(desk))[1] == [("transfer", "took money, and no row says so")]
 
 
+async def test_a_payment_that_looks_like_ours_and_has_no_row_is_told_at_its_block(desk, ledger):
+    """Its row was lost with a database, or somebody else has the key of that wallet."""
+    move = TransferAsset(account(DARA), "shop@otherbank", "khr#nbc", "700", "A1B2C3D4")
+    assert await desk.follower._settle(ledger.block((account(DARA), [move])))
+    found = desk.meters.registry.get_sample_value("gateway_drifts_total", {"table": "block"})
+    assert found == 1
+    assert (await of_blocks(desk))[1] == [], "it is written now"
+
+
 async def test_balances_wait_for_whoever_settles(desk, sql, ledger, monkeypatch):
     monkeypatch.setattr(recount, "AGAIN_S", 0.01)
     clock = FakeClock(skipping=True)
