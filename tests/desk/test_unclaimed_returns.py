@@ -133,6 +133,14 @@ async def test_nothing_goes_back_in_a_database_that_went_back(town: Town):
     assert await town.states() == ["returned", "waiting"]
 
 
+async def test_what_still_waits_is_told_anew_when_an_invitation_was_not_sent(town: Town):
+    """What waits for the carrier tells of everything: it is dropped when some goes back."""
+    assert [row["told"] for row in await fetch(town.sql, UNCLAIMED)] == [True, True]
+    await town.go_back()
+    told = {row["state"]: row["told"] for row in await fetch(town.sql, UNCLAIMED)}
+    assert told == {"returned": True, "waiting": False}
+
+
 async def test_one_sweep_begins_all_that_is_due_in_whichever_order_it_came(sqlite_sql, clock):
     town = Town(sqlite_sql, TownLedger(), clock)
     await town.begin(DARA)
