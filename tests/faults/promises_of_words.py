@@ -27,7 +27,7 @@ AT_ONCE_S = 5  # a right PIN may have been tried beside those that locked
 # there is no room for it.
 REF = re.compile(r"(?:\b[Rr]ef|\d\d/\d\d|^\w[\w ]*: .*) ([0-9A-Z]{8})\b")
 GIST = re.compile(
-    r"^Sent(?= )|^You received|^Not sent:|came back|sent you|wallet is open|"
+    r"^Sent(?= )|^You received|^Not sent:(?=.* No money)|came back|sent you|wallet is open|"
     r"was a mistake|has given|has not given back"
 )
 # What says that the payment just agreed to was not made.
@@ -172,13 +172,14 @@ def _invitations_due(history: History) -> Iterator[tuple]:
     """The first to each number. Who was faster than the SMS needs none: it is withdrawn then."""
     numbers, back, invited = _numbers(history), gone(history), set()
     claims = {account: block.at_s for block in blocks(history) for account in block.claimed}
+    cleared_s = max((at_s for at_s, *_ in history.of("fine weather")), default=0.0)
     for block in blocks(history):
         for one in block.moved:
             if one.dest not in numbers or one.dest not in block.ownerless or one.ref in back:
                 continue
             if one.dest not in block.claimed | invited:
                 invited.add(one.dest)
-                if claims.get(one.dest, inf) > block.at_s + WITHDRAWN_S:
+                if claims.get(one.dest, inf) > max(block.at_s, cleared_s) + WITHDRAWN_S:
                     yield numbers[one.dest], "sent you", one.ref
 
 
@@ -235,7 +236,8 @@ def _pins_guarded(history: History) -> Iterator[str]:
         number, of = row["msisdn"], tried[row["account_id"]]
         right, wrong = typed[number, True] + changes[number], typed[number, False]
         if changes[number]:
-            wrong += typed[number, True]  # each may be brought again after the change
+            # Each may be brought again after the change, whose page may have been lost.
+            wrong += typed[number, True] + changes[number] - 1
         if of["wrong"] > min(wrong, WRONG_PINS_MOST * (1 + right)):
             yield f"{of['wrong']} wrong PINs were tried of {number}, typed {dict(typed)}"
         # One whose worker died while it was tried stays counted.
