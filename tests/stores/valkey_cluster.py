@@ -100,6 +100,7 @@ class ValkeyCluster:
 
     def __init__(self, folder: Path) -> None:
         self.nodes = [Node(folder) for _ in range(3)]
+        self._moved: dict[int, Node] = {}  # slots that tests have moved, and whose they are
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         for node in self.nodes:
             node.ready()
@@ -114,9 +115,13 @@ class ValkeyCluster:
                 break
 
     def forget(self) -> None:
+        """Empty all, and give each its third back: gossip may have come after `taken_over` did."""
         for node in self.nodes:
             node.client.flushall()
             node.client.script_flush()
+        for node in self.nodes:
+            for slot, holder in self._moved.items():
+                node.knows([slot], holder)
 
     def holder(self, msisdn: str) -> Node:
         """Who holds a number's slot, unless a test has moved it."""
@@ -131,6 +136,7 @@ class ValkeyCluster:
     ) -> Iterator[None]:
         """Numbers' slots are another node's, as after an election or a move; not all know."""
         slots = {slot_of(msisdn): self.holder(msisdn) for msisdn in msisdns}
+        self._moved |= slots
         for node in knowing:
             node.knows(slots, by)
         try:
