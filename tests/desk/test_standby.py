@@ -87,6 +87,16 @@ async def test_nothing_is_signed_until_what_was_lost_is_written_again(
     assert (1_000_000, 1) in (await counters(desk.sql, DARA)).values()
 
 
+async def test_nothing_is_placed_where_fewer_blocks_are_known_than_were_seen(desk):
+    """The last look before a commit: whether all are settled was asked before the PIN was tried."""
+    desk.follower._walked.set()
+    desk.follower.settled = 1
+    assert await desk.pay(DARA, THIDA, khr(5_000), wait_s=0.001) == Unconfirmed()
+    assert await fetch(desk.sql, TRANSFER) == []
+    desk.follower.settled = 0
+    assert isinstance(await desk.pay(DARA, THIDA, khr(5_000), wait_s=0.001), InProgress)
+
+
 async def test_what_was_on_its_way_when_the_database_went_back_is_written_again(desk, sqlite_url):
     """No settled block was lost, so nobody has noticed."""
     primary = Path(sqlite_url.removeprefix("sqlite:///"))
