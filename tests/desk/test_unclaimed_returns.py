@@ -154,6 +154,26 @@ async def test_one_sweep_begins_all_that_is_due_in_whichever_order_it_came(sqlit
     assert flagged(town, "begun") == 4
 
 
+async def test_a_wallet_whose_return_is_over_waits_again_whatever_goes_back_of_others(
+    sqlite_sql, clock
+):
+    town = Town(sqlite_sql, TownLedger(), clock)
+    await town.begin(DARA)
+    for number in (BOPHA, SREY):
+        await town.send(DARA, number, 100)
+        await town.through()
+        await town.later(days=0.1)
+    await town.later(days=29.85)
+    await town.returns.sweep()
+    await town.desk.outbox.round()
+    await town.later(days=0.1)
+    await town.returns.sweep()  # of the other, which nothing sends yet
+    town.ledger.block()
+    await town.settle()
+    claims = [(await town.wallet(number))["claim"] for number in (BOPHA, SREY)]
+    assert claims == ["waiting", "returning"]
+
+
 async def test_two_processes_begin_a_return_once(database_url, clock):
     async with two_processes(database_url, clock) as (one, other):
         await sent_and_due(one)
