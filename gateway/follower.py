@@ -114,6 +114,7 @@ class Follower:
             self._walked.set()
             self._restored = False
         self.settled = 0  # the highest block that we have ever known to be settled
+        self._at = 0  # the last block that we have read, or begin after
         self._quiet: asyncio.Timeout | None = None  # while the ledger has nothing to say
         self._up = True  # the ledger, as far as anybody has been told
         self._heard_at: datetime | None = None
@@ -181,7 +182,7 @@ class Follower:
 
     async def _look_back(self) -> None:
         """Where the database went back, do not wait for a block to tell."""
-        seen = self.settled
+        seen = self._at
         (height,) = await self._sql.run(heights, [None], only_reads=True)
         if height < seen and self._quiet is not None:
             self._quiet.reschedule(0.0)
@@ -222,8 +223,9 @@ class Follower:
 
     async def _follow(self) -> None:
         (cursor,) = await self._sql.run(start_cursor, [self._begin])
-        if cursor.height < self.settled:
+        if cursor.height < self._at:
             self._begin_anew(cursor.height)
+        self._at = cursor.height
         self.settled = max(self.settled, cursor.height)
         if self._heard_at is None and cursor.block_time:
             self._heard_at = from_ms(cursor.block_time)
@@ -247,7 +249,7 @@ class Follower:
 
     def _begin_anew(self, height: int) -> None:
         """The database went back: what it lost is written again from blocks, and nothing signed."""
-        self._fault("the database went back", from_height=self.settled, to_height=height)
+        self._fault("the database went back", from_height=self._at, to_height=height)
         if self._is_last is not None:
             self._restored = True
             self._walked.clear()
@@ -278,6 +280,7 @@ class Follower:
             return False
         self._heard_at = self._clock.now()
         self._pause_s = RETRY_S
+        self._at = block.height
         self.settled = max(self.settled, block.height)
         for transaction in block.transactions:
             self._waiters.wake(transaction.tx_hash, "committed")

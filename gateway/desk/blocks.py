@@ -135,7 +135,7 @@ class Settle:
     block: Block
     now_ms: int
     day: str  # today, in Phnom Penh
-    restored: bool = False  # perhaps: wallets whose keys we have not have their owners
+    restored: bool = False  # perhaps: wallets may be unknown here, or have keys that we have not
 
 
 def settle(

@@ -21,6 +21,7 @@ from money_parts import (
     khr,
     person,
 )
+from structlog.testing import capture_logs
 
 from gateway.desk.blocks import start_cursor
 from gateway.desk.outbox import UNSENT_MOST_MS
@@ -31,6 +32,10 @@ from menus.effects import InProgress, Unconfirmed
 
 async def is_last(_last: Reached) -> bool:
     return True
+
+
+async def not_yet(_last: Reached) -> bool:
+    return False
 
 
 @pytest.fixture
@@ -85,6 +90,45 @@ async def test_nothing_is_signed_until_what_was_lost_is_written_again(
     assert (row["ref"], row["state"]) == (lost.ref, "committed")
     assert desk.ledger.held[account(THIDA), "khr#nbc"] == 1_050_000
     assert (1_000_000, 1) in (await counters(desk.sql, DARA)).values()
+
+
+async def test_it_is_noticed_once_however_long_its_blocks_take(desk, sqlite_url, clock):
+    """Reading on is not begun anew every second, or a long way would never end."""
+    primary = Path(sqlite_url.removeprefix("sqlite:///"))
+    standby = primary.with_name("standby.db")
+    follower, blocks, given = desk.follower, desk.ledger.blocks, asyncio.Event()
+
+    async def slow(after: Reached) -> AsyncIterator[object]:
+        await given.wait()
+        async for found in blocks(after):
+            yield found
+
+    async def is_settled() -> bool:
+        return follower.settled == 1
+
+    async def is_over() -> bool:
+        await clock.advance(0.1)
+        return await follower.walked(0.0)
+
+    running = asyncio.ensure_future(follower.run())
+    try:
+        await eventually(lambda: follower.walked(0.0))
+        copy(primary, standby)
+        desk.ledger.block()
+        await eventually(is_settled)
+        desk.ledger.blocks, follower._is_last = slow, not_yet
+        copy(standby, primary)
+        with capture_logs() as lines:
+            for _ in range(100):
+                await clock.advance(0.1)
+                await asyncio.sleep(0.002)
+            follower._is_last = is_last
+            given.set()
+            await eventually(is_over)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [line["event"] for line in lines].count("the database went back") == 1
 
 
 async def test_nothing_is_placed_where_fewer_blocks_are_known_than_were_seen(desk):
