@@ -319,10 +319,12 @@ class Follower:
             event = "a wallet has a key that is not ours: it needs `ussd-gateway recover`"
             self._fault(event, account=account, tx_hash=tx_hash)
         for account in settled.stranded:
-            event = "a wallet was made that is given up: its number has another"
+            event = "a wallet was made that has no row, or is given up: its number has another"
             self._fault(event, account=account)
-        for account in settled.unknown:
-            self._fault("a wallet has no row: it was opened after the backup", account=account)
+        for account in settled.keyless:
+            self._meters.drifts.labels("block").inc()
+            event = "a wallet had no row: written again, and held until `ussd-gateway recover`"
+            self._fault(event, account=account)
 
     def _fault(self, event: str, **details: object) -> None:
         self._meters.faults.labels("follower").inc()

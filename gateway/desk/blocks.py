@@ -12,7 +12,6 @@ comes in was proved by the ledger client.
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +24,7 @@ from gateway.desk.amounts import Assets, NotExact, from_decimal
 from gateway.desk.endings import Endings
 from gateway.desk.journal import Journal
 from gateway.desk.rebuilding import rebuild
+from gateway.desk.rebuilding_wallets import made_in, rebuild_wallets
 from gateway.desk.receipts import Arrival, Receipts
 from gateway.desk.settlement import Submitted
 from gateway.desk.signing import described
@@ -34,7 +34,6 @@ from ledger_client.ledger import (
     AddAssetQuantity,
     Block,
     BlockTransaction,
-    CreateAccount,
     Reached,
     SubtractAssetQuantity,
     TransferAsset,
@@ -44,7 +43,6 @@ from menus.kinds import Currency
 EXPIRES_MS: Final = (24 * 60 + 10) * 60 * 1000  # the ledger's own window, and a margin
 PROOF_BLOCKS: Final = 12
 EXPIRED_MOST: Final = 500  # in one commit; the next block ends the others
-_OF_NUMBER: Final = re.compile(r"\d+(_\d+)?").fullmatch  # as `openings` names them
 
 _CURSOR, _SUBMISSION = table_of(Cursor), table_of(Submission)
 
@@ -85,8 +83,8 @@ class Settled:
     astray: tuple[str, ...] = ()  # transactions that took money otherwise than our rows say
     rebuilt: tuple[str, ...] = ()  # payments that had no row any more
     rekeyed: tuple[tuple[str, str], ...] = ()  # wallets whose keys changed not by us, and by what
-    stranded: tuple[str, ...] = ()  # wallets on the ledger that had been given up, and stay closed
-    unknown: tuple[str, ...] = ()  # wallets on the ledger that had rows once
+    stranded: tuple[str, ...] = ()  # wallets on the ledger whose numbers have others by now
+    keyless: tuple[str, ...] = ()  # wallets that had no row any more
 
 
 class Followed(NamedTuple):
@@ -135,7 +133,7 @@ class Settle:
     block: Block
     now_ms: int
     day: str  # today, in Phnom Penh
-    restored: bool = False  # perhaps: wallets may be unknown here, or have keys that we have not
+    restored: bool = False  # perhaps: wallets may have keys that we have not
 
 
 def settle(
@@ -169,10 +167,12 @@ def settle(
     touched.update(unasked.values())
     changes = replacement.key_changes(block, own)
     touched.update(account for account, _ in changes)
-    made = _made(block, own) if one.restored else set()
-    touched |= made
+    made = made_in(block, own)
+    touched.update(wallet.account_id for wallet in made)
     known, ours = settlement.lock_for_ending(connection, [*hashes, *rejected, *overdue], touched)
     seen = {row.tx_hash for row in known} | unasked.keys()
+    keyless, homeless = rebuild_wallets(connection, made, block.created_time, known=seen)
+    ours |= {wallet.account_id for wallet in keyless}
     rekeyed = sorted({each for each in changes if each[0] in ours and each[1] not in seen})
     if one.restored:
         replacement.meet_claims(connection, [account for account, _ in rekeyed], one.now_ms)
@@ -180,6 +180,7 @@ def settle(
     known = [*known, *lost]
     endings = Endings(one.day, one.now_ms, block.created_time, block.height)
     endings.unasked = sorted(unasked)
+    endings.keyless = [(wallet.account_id, wallet.msisdn) for wallet in keyless]
     _end_committed(connection, endings, known, hashes, block)
     endings.failed = settlement.end(
         connection,
@@ -207,22 +208,10 @@ def settle(
             _astray(endings, movements, ours),
             tuple(row.tx_hash for row in lost),
             tuple(rekeyed),
-            tuple(endings.stranded),
-            tuple(sorted(made - ours)),
+            (*endings.stranded, *(wallet.account_id for wallet in homeless)),
+            tuple(wallet.account_id for wallet in keyless),
         )
     ]
-
-
-def _made(block: Block, own: str) -> set[str]:
-    """Wallets that a block makes; what is not named after a number is the bank's own."""
-    return {
-        command.account_id
-        for transaction in block.transactions
-        for command in transaction.commands
-        if isinstance(command, CreateAccount)
-        and command.domain_id == own
-        and _OF_NUMBER(command.account_name)
-    }
 
 
 _OVERDUE = (

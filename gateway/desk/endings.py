@@ -45,6 +45,7 @@ class Endings:
     movements: list[tuple[str, Currency, int, str]] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)  # replacements that others have sent
+    keyless: list[tuple[str, str]] = field(default_factory=list)  # see `rebuilding_wallets`
     stranded: list[str] = field(default_factory=list)  # see `settlement.reopen`; set by `write`
 
     def write(self, journal: Journal, connection: Connection, receipts: Receipts) -> int:
@@ -59,7 +60,7 @@ class Endings:
         closed = settlement.end_openings(connection, _openings(self.failed), "closed", self.at_ms)
         self._unclaimed(connection, arrived)
         seeded = {ended.tx_hash for ended in self.committed if ended.purpose == SEED}
-        told = receipts.of_openings(connection, opened, closed)
+        told = receipts.of_openings(connection, opened, closed, self.keyless)
         replaced = replacement.install(connection, [*_replacements(self.committed), *self.unasked])
         claimed = [one.account_id for one in replaced if one.claimed]
         withdraw_invitations(connection, claimed, self.now_ms)

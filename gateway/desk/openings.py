@@ -8,6 +8,7 @@ decided here: `wallets` opens one for its owner, `making` for whom somebody pays
 this room.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -34,6 +35,7 @@ from menus.kinds import Currency, Msisdn
 GRANTED: Final = ("can_add_my_signatory", "can_remove_my_signatory")
 BASIC: Final = "basic"  # the tier of who is known by number only
 _PURPOSES: Final = (OPENING, "grant")
+_NAMED: Final = re.compile(r"(\d+)(?:_\d+)?@").match
 _SUBMISSION = table_of(Submission)
 
 
@@ -82,16 +84,26 @@ class Bank:
         commands: list[Command] = [CreateAccount(name, self.domain, key.public_key)]
         if number:
             commands.append(published(self.opener_id, number.e164, account_id))
-        grants = [GrantPermission(self.recoverer_id, permission) for permission in GRANTED]
         return (
             (self.opener_id, commands, now_ms, self.opener),
-            (account_id, grants, now_ms, key),
+            (account_id, grants(self.recoverer_id), now_ms, key),
         )
 
     def listing(self, number: str, account_id: str, now_ms: int) -> Member:
         """What tells other banks of a wallet that was made without."""
         listing = published(self.opener_id, number, account_id)
         return self.opener_id, [listing], now_ms, self.opener
+
+
+def grants(recoverer_id: str) -> tuple[GrantPermission, ...]:
+    """What a new wallet signs, and nothing else: who may replace its key."""
+    return tuple(GrantPermission(recoverer_id, permission) for permission in GRANTED)
+
+
+def number_of(account_id: str) -> str | None:
+    """The number that an account is named after by `Bank.account_of`, if it is."""
+    found = _NAMED(account_id)
+    return f"+{found[1]}" if found else None
 
 
 @dataclass(frozen=True, slots=True)

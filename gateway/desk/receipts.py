@@ -30,6 +30,7 @@ from menus.receipts import (
     AskedBackNotice,
     CameBack,
     GivenBack,
+    HeldNotice,
     Invitation,
     NotGivenBack,
     Notice,
@@ -133,14 +134,17 @@ class Receipts:
         connection: Connection,
         opened: Sequence[tuple[str, str]],
         failed: Sequence[tuple[str, str]],
+        keyless: Sequence[tuple[str, str]] = (),
     ) -> list[Outgoing]:
-        """Notices for (account, number) of wallets that have opened, or could not be."""
-        if not opened and not failed:
+        """Notices for (account, number) of wallets that have opened, could not be, or are held."""
+        if not opened and not failed and not keyless:
             return []
-        languages = read_languages(connection, [number for _, number in (*opened, *failed)])
+        told = (*opened, *failed, *keyless)
+        languages = read_languages(connection, [number for _, number in told])
         notices: list[tuple[str, str, Notice]] = [
             *((f"{account}/opened", number, self._opened) for account, number in opened),
             *((f"{account}/not_opened", number, OpeningFailed()) for account, number in failed),
+            *((f"{account}/keyless", number, HeldNotice()) for account, number in keyless),
         ]
         return [
             Outgoing(id_, Msisdn(number), "notice", notice.say(self._texts, languages.get(number)))

@@ -29,9 +29,10 @@ class Home(NamedTuple):
 
 _WALLET, _REPLACEMENT = table_of(Wallet), table_of(Replacement)
 _CHAIN_KEY = table_of(ChainKey)
-# A replacement that failed may be in a block all the same; only what is done holds no key.
+# A wallet whose key is lost with a database holds none. A replacement that failed may be in a
+# block all the same; only what is done holds no key.
 HOMES: Final = (
-    Home(_WALLET, _WALLET.c.account_id, true()),
+    Home(_WALLET, _WALLET.c.account_id, _WALLET.c.sealed_key != b""),
     Home(_REPLACEMENT, _REPLACEMENT.c.tx_hash, _REPLACEMENT.c.state != "done"),
     Home(_CHAIN_KEY, _CHAIN_KEY.c.account_id, true()),
 )

@@ -6,11 +6,11 @@ from money_parts import DARA, THIDA, TRANSFER, account, fetch, holding
 from replacement_parts import FIRST, SECOND
 from structlog.testing import capture_logs
 from test_rebuilding import settled
-from unclaimed_parts import BOPHA, SREY, Town, TownLedger
+from unclaimed_parts import BOPHA, Town, TownLedger
 
 from gateway.desk.replacement import exchange
 from ledger_client.keys import SigningKey
-from ledger_client.ledger import Block, CreateAccount, TransferAsset
+from ledger_client.ledger import Block, TransferAsset
 from menus.effects import KeyRenewing, PayeeFound
 from menus.kinds import Msisdn
 
@@ -49,19 +49,6 @@ async def test_it_is_a_fault_that_names_the_wallet(town: Town, restored):
     assert told["account"] == account(DARA)
     assert told["tx_hash"] == block.transactions[0].tx_hash
     assert town.desk.meters.faults.labels("follower")._value.get() == 1
-
-
-@pytest.mark.parametrize("restored", [True, False])
-async def test_a_wallet_that_was_opened_after_the_backup_is_named(town: Town, restored):
-    """Without a backup it is somebody else's: the bank's own software may open some, too."""
-    lost, own = account(SREY), "cashier@bank"
-    made = [CreateAccount(*one.split("@"), LOST) for one in (lost, "85512345606_2@bank", own)]
-    block = town.ledger.block(("opener@bank", made))
-    town.desk.follower._restored = restored
-    with capture_logs() as lines:
-        assert await town.desk.follower._settle(block)
-    told = [line["account"] for line in lines if "after the backup" in line["event"]]
-    assert told == [lost, "85512345606_2@bank"] * restored
 
 
 async def test_keys_that_we_have_replaced_are_none(town: Town):
