@@ -266,7 +266,7 @@ def _place(connection: Connection, order: Order) -> bool:
     if replacement.present(connection, new.account_id) != order.old:
         return False
     if not unclaimed.begin_claim(connection, new.account_id):
-        return False
+        raise AssertionError("a key may be replaced, and its wallet cannot be claimed")
     replacement.store(connection, new, "pending")
     replacement.send(
         connection,

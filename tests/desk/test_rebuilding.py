@@ -19,6 +19,7 @@ from money_parts import (
     khr,
     person,
 )
+from structlog.testing import capture_logs
 
 from gateway.desk.amounts import Assets
 from gateway.desk.blocks import Settle, settle, start_cursor
@@ -127,6 +128,18 @@ async def test_money_that_left_otherwise_still_stands_out(desk, creator, said):
     assert not done.rebuilt
     assert not await fetch(desk.sql, TRANSFER)
     assert await holding(desk.sql, DARA) == (2_995_000, 0, 0)
+
+
+async def test_money_that_is_neither_riel_nor_dollars_is_none_of_ours(desk):
+    src = account(DARA)
+    with capture_logs() as lines:
+        gold = TransferAsset(src, account(THIDA), "gold#nbc", "5", REF)
+        riel = TransferAsset(src, account(THIDA), "khr#nbc", "5", "A1B2C3D5")
+        done = await settled(desk, desk.ledger.block((src, [gold]), (src, [riel])))
+    assert (len(done.rebuilt), done.astray) == (1, ())
+    assert "cannot be written again" in lines[0]["event"]
+    (row,) = await fetch(desk.sql, TRANSFER)
+    assert row["ref"] == "A1B2C3D5"
 
 
 async def test_a_payment_that_has_its_row_is_left_as_it_is(desk):

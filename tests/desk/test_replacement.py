@@ -28,8 +28,10 @@ from replacement_parts import (
     pinless,
 )
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from gateway.desk.blocks import start_cursor
+from gateway.desk.keep import Keeper
 from gateway.desk.pin_change import Resealing, reseal
 from gateway.desk.pins import Opened
 from gateway.desk.renewal import place
@@ -37,12 +39,15 @@ from gateway.stores.runners import open_sql
 from ledger_client.ledger import AddSignatory, Reached, RemoveSignatory
 from ledger_client.transaction import read_draft
 from menus.effects import (
+    ChoosePin,
     Committed,
     InProgress,
+    Keep,
     KeptExpired,
     KeyRenewed,
     KeyRenewing,
     PinNotNew,
+    RenewKey,
     Unavailable,
     WrongPin,
 )
@@ -219,6 +224,34 @@ async def test_a_commit_whose_reply_was_lost_is_found_when_it_is_run_again(custo
     for _ in range(2):
         assert list(await custody.sql.run(place, [order])) == [True]
     assert len(await rows(custody.sql, SUBMISSION)) == 1
+
+
+async def test_turns_bring_a_kept_pin_by_its_token_and_no_other(on_sqlite, ledger):
+    custody = on_sqlite
+    await pinless(custody.sql, ledger)
+    where = custody.at()
+    kept = await Keeper(custody.vault, custody.clock).keep(Keep("pin", NEW), where)
+    assert await custody.renewals.choose_pin(ChoosePin("AAAA"), where) == KeptExpired()
+    assert await custody.renewals.renew_key(RenewKey("AAAA", PIN), where) == KeptExpired()
+    assert await custody.renewals.choose_pin(ChoosePin(kept.token), where) == KeyRenewing()
+    await custody.through()
+    await check_keys(custody, at_rest=True)
+    where = custody.at()
+    kept = await Keeper(custody.vault, custody.clock).keep(Keep("pin", OTHER), where)
+    assert await custody.renewals.renew_key(RenewKey(kept.token, NEW), where) == KeyRenewing()
+    await custody.through()
+    await check_keys(custody, at_rest=True)
+
+
+async def test_a_key_without_a_pin_that_does_not_open_is_raised(on_sqlite, ledger):
+    custody = on_sqlite
+    await pinless(custody.sql, ledger)
+    await execute(custody.sql, update(WALLET).values(sealed_key=bytes(40)))
+    with capture_logs() as lines:
+        said = await custody.renewals.first_pin(await custody.kept(), custody.at())
+    assert said == Unavailable()
+    assert [(line["log_level"], line["account"]) for line in lines] == [("error", ACCOUNT)]
+    assert await rows(custody.sql, REPLACEMENT) == []
 
 
 # ---- while it is under way

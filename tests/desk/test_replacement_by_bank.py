@@ -34,9 +34,10 @@ from replacement_parts import (
 )
 
 from gateway.desk.blocks import start_cursor
+from gateway.desk.recovery import store_awaiting
 from gateway.desk.recovery_request import GOOD_FOR, RecoveryError, Request
 from gateway.desk.renewal import KeyRenewing
-from gateway.desk.replacement import exchange
+from gateway.desk.replacement import NewKey, exchange
 from gateway.stores.runners import open_sql
 from gateway.stores.sql import StoreUnavailable
 from ledger_client.keys import SigningKey
@@ -322,6 +323,24 @@ async def test_a_number_without_a_wallet_and_one_being_opened_are_refused(on_sql
     await change(on_sqlite.sql, WALLET, state="opening")
     with pytest.raises(RecoveryError, match="being opened"):
         await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, on_sqlite.ledger)
+
+
+async def test_a_wallet_that_the_ledger_does_not_know_yet_is_refused(on_sqlite, ledger):
+    ledger.keys[ACCOUNT].clear()
+    with pytest.raises(RecoveryError, match="being opened"):
+        await on_sqlite.recovery.begin(DARA, "forgotten", FIRST, ledger)
+    assert await rows(on_sqlite.sql, REPLACEMENT) == []
+
+
+async def test_a_new_key_that_is_stored_twice_is_stored_once(custody):
+    """Whoever does not hear of a commit runs it again."""
+    asked = await custody.recovery.begin(DARA, "forgotten", FIRST, custody.ledger)
+    row = await only(custody.sql, REPLACEMENT)
+    made = NewKey(
+        ACCOUNT, "forgotten", asked.new_key, sealed_of(row), asked.tx_hash, row["created_at"]
+    )
+    assert list(await custody.sql.run(store_awaiting, [made])) == [True]
+    assert await only(custody.sql, REPLACEMENT) == row
 
 
 async def test_a_request_that_was_begun_elsewhere_is_not_known(on_sqlite, clock):

@@ -22,6 +22,7 @@ from replacement_parts import CURSOR, NEW
 from sqlalchemy import update
 from unclaimed_parts import BOPHA, SREY, UNCLAIMED, Town, TownLedger, two_processes
 
+from gateway.desk.return_commits import GoingBack
 from gateway.desk.returns import EVERY_S
 from gateway.desk.unclaimed import Back, begin_return
 from gateway.stores.sql import StoreUnavailable
@@ -181,6 +182,25 @@ async def test_two_processes_begin_a_return_once(database_url, clock):
         await one.through()
         assert len(await fetch(one.sql, TRANSFER, src_account=account(BOPHA))) == 1
         assert await holding(one.sql, DARA) == (400_000, 0, 0)
+
+
+@pytest.mark.parametrize("by", ["another process", "its owner"])
+async def test_what_was_taken_since_it_was_looked_for_does_not_go_back_beside(town: Town, by):
+    class Late:
+        """A store that comes too late with every return."""
+
+        async def run(self, operation, items, **how):
+            if items and isinstance(items[0], GoingBack):
+                await (other.returns.sweep() if by == "another process" else other.claim(BOPHA))
+            return await town.sql.run(operation, items, **how)
+
+    other = Town(town.sql, town.ledger, town.clock, "other")
+    town.returns._sql = Late()
+    await town.go_back()
+    begun = await fetch(town.sql, TRANSFER, src_account=account(BOPHA))
+    assert len(begun) == (by == "another process")
+    assert flagged(town, "begun") == 0
+    assert (await town.wallet(BOPHA))["claim"] == ("waiting" if begun else "")
 
 
 async def test_what_came_in_one_day_from_many_goes_back_in_one_commit(town: Town):

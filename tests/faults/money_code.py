@@ -1,9 +1,10 @@
 """Which code is money, limit and PIN code, and which tests are its own. Named here and only here.
 
 In: what decides whether and how much money moves, what reserves, settles or returns it, what reads
-an amount or a PIN, what counts attempts, and what opens a key. Not in: what only shows or tells of
-it (reads, receipts, menus), what only looks afterwards (audit, chain, reconciliation), and what
-carries stored bytes (outbox, follower): a mistake there is caught by these, and by the worlds.
+an amount or a PIN, what counts attempts, and what opens or replaces a key. Not in: what only shows
+or tells of it (reads, receipts, menus), what only looks afterwards (audit, chain, reconciliation),
+and what carries stored bytes (outbox, follower): a mistake there is caught by these, and by the
+worlds.
 """
 
 from pathlib import Path
@@ -26,6 +27,10 @@ MODULES = (
     "gateway/desk/transfers.py",
     "gateway/desk/settlement.py",
     "gateway/desk/endings.py",
+    # what blocks say, also of rows that are lost
+    "gateway/desk/blocks.py",
+    "gateway/desk/rebuilding.py",
+    "gateway/desk/rebuilding_wallets.py",
     # money that waits, goes back, or is asked back
     "gateway/desk/openings.py",
     "gateway/desk/making.py",
@@ -44,6 +49,11 @@ MODULES = (
     "gateway/desk/pins.py",
     "gateway/desk/pin_change.py",
     "gateway/desk/keep.py",
+    "gateway/desk/wallets.py",
+    "gateway/desk/replacement.py",
+    "gateway/desk/renewal.py",
+    "gateway/desk/recovery.py",
+    "gateway/desk/recovery_request.py",
     "gateway/vault.py",
 )
 # Tests within one process, so that what they reach is seen: not those of the development ledger.
